@@ -1,0 +1,170 @@
+//! What travels through Redis: one event with what ingest knows about it.
+//!
+//! Three stream fields, always the same so that Redis stores their names once per node: `v`, the
+//! version of this layout; `meta`, a small JSON object; `body`, the raw bytes as Stripe sent them.
+//! A reader refuses a version it does not know, and that entry is parked whole, so a rollback loses
+//! nothing.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::envelope::{Envelope, VerifiedBody};
+
+/// The layout this build writes.
+pub const VERSION: &str = "1";
+/// Stream field: layout version.
+pub const FIELD_VERSION: &str = "v";
+/// Stream field: [`Entry`] without its body, as JSON.
+pub const FIELD_META: &str = "meta";
+/// Stream field: the raw body.
+pub const FIELD_BODY: &str = "body";
+
+/// Why an accepted event is not for this installation: it is kept and changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mismatch {
+    /// Live data at a test endpoint, or the other way round.
+    Livemode,
+    /// An account the endpoint is not configured for.
+    Account,
+}
+
+/// One event on its way to the worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What ingest knows.
+    pub meta: Meta,
+    /// The body exactly as received.
+    pub body: Bytes,
+}
+
+/// What ingest knows about an event beside its body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The words of the event.
+    #[serde(flatten)]
+    pub envelope: Envelope,
+    /// Name of the endpoint that received it.
+    pub endpoint: String,
+    /// When ingest accepted it, unix milliseconds.
+    pub received_at_ms: i64,
+    /// Set when the endpoint was not meant to receive it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mismatch: Option<Mismatch>,
+    /// W3C trace context of the request, when it carried one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+/// Why a stream entry is not one of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedEntry {
+    /// A field is missing.
+    #[error("the entry has no field `{0}`")]
+    MissingField(&'static str),
+    /// Written by a newer build.
+    #[error("the entry has layout version `{0}`, this build reads `{VERSION}`")]
+    UnknownVersion(String),
+    /// `meta` cannot be read.
+    #[error("the entry's meta cannot be read: {0}")]
+    BadMeta(String),
+}
+
+impl Entry {
+    /// Joins a verified body with what ingest knows about it.
+    #[must_use]
+    pub fn new(body: VerifiedBody, meta: Meta) -> Self {
+        Self {
+            meta,
+            body: body.into_bytes(),
+        }
+    }
+
+    /// The `meta` field.
+    pub(crate) fn encode_meta(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.meta).expect("strings, integers and booleans always serialise")
+    }
+
+    /// Reads the fields of a stream entry.
+    ///
+    /// # Errors
+    /// [`MalformedEntry`] when a field is missing, of an unknown version, or unreadable.
+    pub fn decode(mut field: impl FnMut(&str) -> Option<Bytes>) -> Result<Self, MalformedEntry> {
+        let version = field(FIELD_VERSION).ok_or(MalformedEntry::MissingField(FIELD_VERSION))?;
+        if version != VERSION {
+            return Err(MalformedEntry::UnknownVersion(
+                String::from_utf8_lossy(&version).into_owned(),
+            ));
+        }
+        let meta = field(FIELD_META).ok_or(MalformedEntry::MissingField(FIELD_META))?;
+        let body = field(FIELD_BODY).ok_or(MalformedEntry::MissingField(FIELD_BODY))?;
+        let meta = serde_json::from_slice(&meta).map_err(|e| MalformedEntry::BadMeta(e.to_string()))?;
+        Ok(Self { meta, body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::Rendering;
+
+    fn entry() -> Entry {
+        Entry {
+            meta: Meta {
+                envelope: Envelope {
+                    id: "evt_1".into(),
+                    event_type: "invoice.paid".into(),
+                    created: 1,
+                    rendering: Rendering::Snapshot,
+                    account: None,
+                    livemode: false,
+                    api_version: None,
+                    object_type: Some("invoice".into()),
+                    object_id: Some("in_1".into()),
+                    customer: None,
+                },
+                endpoint: "default".into(),
+                received_at_ms: 1,
+                mismatch: Some(Mismatch::Livemode),
+                traceparent: None,
+            },
+            body: Bytes::from_static(b" {} "),
+        }
+    }
+
+    fn decode(version: &'static str, meta: Vec<u8>) -> Result<Entry, MalformedEntry> {
+        Entry::decode(|name| match name {
+            FIELD_VERSION => Some(Bytes::from_static(version.as_bytes())),
+            FIELD_META => Some(Bytes::from(meta.clone())),
+            _ => Some(Bytes::from_static(b" {} ")),
+        })
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(decode(VERSION, entry().encode_meta()), Ok(entry()));
+    }
+
+    #[test]
+    fn a_newer_layout_is_refused_by_name() {
+        assert_eq!(
+            decode("2", entry().encode_meta()),
+            Err(MalformedEntry::UnknownVersion("2".into()))
+        );
+    }
+
+    #[test]
+    fn unreadable_meta_is_refused() {
+        assert!(matches!(
+            decode(VERSION, b"{}".to_vec()),
+            Err(MalformedEntry::BadMeta(_))
+        ));
+    }
+
+    #[test]
+    fn members_of_a_newer_minor_are_skipped() {
+        let mut meta: serde_json::Value = serde_json::from_slice(&entry().encode_meta()).expect("json");
+        meta["added_later"] = true.into();
+        assert_eq!(decode(VERSION, meta.to_string().into_bytes()), Ok(entry()));
+    }
+}

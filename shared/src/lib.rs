@@ -1,0 +1,11 @@
+//! Contracts and adapters every role shares. It knows Redis, and neither Postgres nor Stripe's API.
+
+pub mod admin;
+pub mod clock;
+pub mod config;
+pub mod entry;
+pub mod envelope;
+pub mod lifecycle;
+pub mod queue;
+pub mod signature;
+pub mod telemetry;

@@ -1,0 +1,210 @@
+//! Whether ingest may accept events now. Looked at on every request, so reading it is one atomic load;
+//! asking Redis is a background loop's work.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use metrics::gauge;
+use tokio_util::sync::CancellationToken;
+
+use super::{Depth, Durability, DurabilityReport, Keys, QueueError, depth, manager};
+use crate::clock::Clock;
+
+/// How often Redis is asked.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Share of `maxmemory` above which nothing more is accepted, in percent: the workers' own commands
+/// must still find room.
+const MEMORY_PERCENT_MAX: u64 = 90;
+
+/// Limits above which ingest lets Stripe keep the events.
+#[derive(Debug, Clone, Copy)]
+pub struct GateLimits {
+    /// The least durability events are accepted with.
+    pub durability: Durability,
+    /// Most entries waiting or in flight.
+    pub backlog_max: u64,
+}
+
+/// Why nothing is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// Redis has not answered yet, or no longer.
+    #[error("redis does not answer: {0}")]
+    Unreachable(String),
+    /// Redis would lose too much.
+    #[error("{0}")]
+    TooWeak(String),
+    /// The workers are behind.
+    #[error("the backlog of {entries} events is over the limit of {limit}")]
+    Backlog {
+        /// Entries waiting or in flight.
+        entries: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Redis is nearly full.
+    #[error("redis uses more than {MEMORY_PERCENT_MAX} % of its maxmemory")]
+    Memory,
+}
+
+impl Closed {
+    /// The value of the `reason` label on the refusal counter.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "redis_unreachable",
+            Self::TooWeak(_) => "redis_too_weak",
+            Self::Backlog { .. } => "backlog",
+            Self::Memory => "redis_memory",
+        }
+    }
+}
+
+/// Open, or closed for a reason. Clones share one state.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<RwLock<Option<Closed>>>);
+
+impl Gate {
+    /// Starts closed: nothing is accepted before Redis was looked at.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self(Arc::new(RwLock::new(Some(Closed::Unreachable(
+            "not asked yet".into(),
+        )))))
+    }
+
+    /// `Ok` when events may be accepted.
+    ///
+    /// # Errors
+    /// [`Closed`], the reason.
+    pub fn check(&self) -> Result<(), Closed> {
+        let state = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.clone().map_or(Ok(()), Err)
+    }
+
+    /// Keeps the gate's state in step with Redis until `stop`.
+    ///
+    /// # Errors
+    /// [`QueueError::BadUrl`] at once; Redis trouble only closes the gate.
+    pub async fn watch(
+        self,
+        url: &str,
+        keys: Keys,
+        limits: GateLimits,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Result<(), QueueError> {
+        let mut connection = manager(url)?;
+        loop {
+            let state = match look(&mut connection, &keys, &clock).await {
+                Ok((report, depth)) => {
+                    export(&report, depth);
+                    judge(&report, depth, limits)
+                }
+                Err(error) => Some(Closed::Unreachable(error.to_string())),
+            };
+            self.set(state);
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(CHECK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Changes are logged, states are not: a closed gate must not fill a disk.
+    fn set(&self, state: Option<Closed>) {
+        let mut current = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let changed = current.as_ref().map(Closed::label) != state.as_ref().map(Closed::label);
+        match &state {
+            Some(closed) if changed => {
+                tracing::warn!(reason = closed.label(), "not accepting events: {closed}")
+            }
+            None if changed => tracing::info!("accepting events"),
+            _ => {}
+        }
+        gauge!("tollgate_ingest_accepting").set(if state.is_none() { 1.0 } else { 0.0 });
+        *current = state;
+    }
+}
+
+async fn look(
+    connection: &mut redis::aio::ConnectionManager,
+    keys: &Keys,
+    clock: &Clock,
+) -> Result<(DurabilityReport, Depth), QueueError> {
+    let report = DurabilityReport::read(connection).await?;
+    let depth = depth(connection, keys, clock.unix_ms()).await?;
+    Ok((report, depth))
+}
+
+fn judge(report: &DurabilityReport, depth: Depth, limits: GateLimits) -> Option<Closed> {
+    if let Some(shortfall) = report.shortfall(limits.durability) {
+        return Some(Closed::TooWeak(shortfall));
+    }
+    if depth.entries > limits.backlog_max {
+        return Some(Closed::Backlog {
+            entries: depth.entries,
+            limit: limits.backlog_max,
+        });
+    }
+    let nearly_full = report.memory_bytes_max / 100 * MEMORY_PERCENT_MAX;
+    (report.memory_bytes_max > 0 && report.memory_bytes > nearly_full).then_some(Closed::Memory)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "gauges are floats; counts stay far below 2^53"
+)]
+fn export(report: &DurabilityReport, depth: Depth) {
+    for level in [Durability::Unsafe, Durability::Everysec, Durability::Always] {
+        let is = if report.provides == level { 1.0 } else { 0.0 };
+        gauge!("tollgate_redis_durability", "level" => level.to_string()).set(is);
+    }
+    gauge!("tollgate_redis_memory_bytes").set(report.memory_bytes as f64);
+    gauge!("tollgate_queue_entries").set(depth.entries as f64);
+    gauge!("tollgate_queue_in_flight_entries").set(depth.in_flight as f64);
+    gauge!("tollgate_queue_oldest_age_seconds").set(depth.oldest_age_ms as f64 / 1000.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: GateLimits = GateLimits {
+        durability: Durability::Everysec,
+        backlog_max: 10,
+    };
+
+    fn report(provides: Durability, memory_bytes: u64) -> DurabilityReport {
+        DurabilityReport {
+            provides,
+            eviction_policy: Some("noeviction".into()),
+            memory_bytes_max: 100_000,
+            memory_bytes,
+        }
+    }
+
+    fn verdict(report: &DurabilityReport, entries: u64) -> Option<&'static str> {
+        let depth = Depth {
+            entries,
+            ..Depth::default()
+        };
+        judge(report, depth, LIMITS).map(|closed| closed.label())
+    }
+
+    #[test]
+    fn the_gate_opens_only_when_everything_holds() {
+        assert_eq!(verdict(&report(Durability::Everysec, 0), 10), None);
+        assert_eq!(verdict(&report(Durability::Unsafe, 0), 0), Some("redis_too_weak"));
+        assert_eq!(verdict(&report(Durability::Always, 0), 11), Some("backlog"));
+        assert_eq!(
+            verdict(&report(Durability::Always, 95_000), 0),
+            Some("redis_memory")
+        );
+    }
+
+    #[test]
+    fn it_starts_closed() {
+        assert!(Gate::closed().check().is_err());
+    }
+}

@@ -1,0 +1,206 @@
+//! The doorstep: Redis Streams with one consumer group.
+//!
+//! An event is in Redis from the moment ingest answers 200 until a worker has committed it to
+//! Postgres, and no longer. The life of an entry:
+//!
+//! ```text
+//! Producer::enqueue ─▶ XADD ─▶ [stream] ─▶ Consumer::read_new ─▶ pending, leased to one consumer
+//!                                               ▲                    │ renew while work runs
+//!                          Consumer::take_over ─┘ lease ran out      │
+//!                                                                    ▼
+//!                                              Consumer::acknowledge: XACK + XDEL, gone
+//! ```
+//!
+//! One key per shard, `{<prefix>:v1:<shard>}:events`. The braces are a Redis Cluster hash tag, so
+//! everything a command touches lives on one node; the version lets a later layout run beside this one.
+
+mod consumer;
+mod durability;
+mod gate;
+mod lease;
+mod producer;
+mod scripts;
+
+use std::time::Duration;
+
+pub use consumer::{Claimed, Consumer, Reader, Settled, StreamId};
+pub use durability::{Durability, DurabilityReport, ParseDurabilityError};
+pub use gate::{Closed, Gate, GateLimits};
+pub use lease::Leases;
+pub use producer::{EnqueueError, Producer, Receipt};
+
+/// The one consumer group; every worker replica is a consumer in it.
+pub const GROUP: &str = "workers";
+/// How long a claimed entry belongs to its consumer without a sign of life.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// How often a living consumer renews. Three chances before the lease runs out.
+pub const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How often a consumer looks for entries whose lease ran out.
+pub const TAKE_OVER_EVERY: Duration = Duration::from_secs(2);
+/// Most entries claimed at once: the size of a chunk.
+pub const CHUNK_ENTRIES_MAX: usize = 256;
+/// Tries before an entry that keeps killing its worker is set aside.
+pub const DELIVERIES_MAX: u32 = 5;
+/// Longest wait for an answer from Redis to anything but a blocking read.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait for a connection to Redis.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+const _: () = assert!(
+    RENEW_EVERY.as_secs() * 3 < LEASE.as_secs(),
+    "a lease outlives three renewals"
+);
+const _: () = assert!(
+    RESPONSE_TIMEOUT.as_secs() + RENEW_EVERY.as_secs() < LEASE.as_secs(),
+    "one slow renewal does not cost the lease"
+);
+
+/// A Redis URL that cannot be used, or Redis trouble while doing a named thing.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The URL does not parse.
+    #[error("REDIS_URL cannot be used: {0}")]
+    BadUrl(#[source] redis::RedisError),
+    /// Redis refused or did not answer.
+    #[error("redis: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// No answer within [`RESPONSE_TIMEOUT`].
+    #[error("redis did not answer in time")]
+    TimedOut,
+}
+
+impl QueueError {
+    /// The group or the stream is gone: somebody flushed, or failed over to an empty server.
+    #[must_use]
+    pub fn is_no_group(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.code() == Some("NOGROUP"))
+    }
+}
+
+/// The Redis keys of one shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The stream.
+    pub events: String,
+}
+
+impl Keys {
+    /// Keys under `prefix`, which separates installations (and tests) that share a Redis.
+    #[must_use]
+    pub fn new(prefix: &str, shard: u16) -> Self {
+        Self {
+            events: format!("{{{prefix}:v1:{shard}}}:events"),
+        }
+    }
+}
+
+/// What is waiting and being worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Depth {
+    /// Entries in the stream: waiting and in flight. Done ones are deleted.
+    pub entries: u64,
+    /// Entries claimed by some consumer and not yet done.
+    pub in_flight: u64,
+    /// Age of the oldest entry, milliseconds.
+    pub oldest_age_ms: u64,
+}
+
+/// A connection for short commands: reconnects by itself, answers or fails within [`RESPONSE_TIMEOUT`].
+pub(crate) fn manager(url: &str) -> Result<redis::aio::ConnectionManager, QueueError> {
+    let client = redis::Client::open(url).map_err(QueueError::BadUrl)?;
+    let config = redis::aio::ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_max_delay(Duration::from_millis(500))
+        // Without this every command of a busy connection is a write of its own.
+        .set_write_backpressure_boundary(64 * 1024);
+    redis::aio::ConnectionManager::new_lazy_with_config(client, config).map_err(QueueError::BadUrl)
+}
+
+/// The connection manager may wait for several reconnects; nobody waits longer than this for it.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    command: impl Future<Output = redis::RedisResult<T>>,
+) -> Result<T, QueueError> {
+    match tokio::time::timeout(limit, command).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(QueueError::TimedOut),
+    }
+}
+
+/// Reads [`Depth`]. `XINFO`'s `lag` is not used: it is wrong after deletes.
+///
+/// # Errors
+/// [`QueueError`] when Redis does not answer. A missing stream or group is an empty queue.
+pub async fn depth(
+    connection: &mut redis::aio::ConnectionManager,
+    keys: &Keys,
+    now_ms: i64,
+) -> Result<Depth, QueueError> {
+    let mut pipe = redis::pipe();
+    pipe.cmd("XLEN").arg(&keys.events);
+    pipe.cmd("XRANGE")
+        .arg(&keys.events)
+        .arg("-")
+        .arg("+")
+        .arg("COUNT")
+        .arg(1);
+    let (entries, first): (u64, Vec<(String, redis::Value)>) =
+        within(RESPONSE_TIMEOUT, pipe.query_async(connection)).await?;
+    let mut pending = redis::cmd("XPENDING");
+    pending.arg(&keys.events).arg(GROUP);
+    let in_flight = match within(RESPONSE_TIMEOUT, pending.query_async::<redis::Value>(connection)).await {
+        Ok(redis::Value::Array(summary)) => match summary.first() {
+            Some(redis::Value::Int(count)) => u64::try_from(*count).unwrap_or(0),
+            _ => 0,
+        },
+        Ok(_) => 0,
+        Err(error) if error.is_no_group() => 0,
+        Err(error) => return Err(error),
+    };
+    let oldest_ms = first
+        .first()
+        .and_then(|(id, _)| id.split('-').next()?.parse::<i64>().ok());
+    let oldest_age_ms = oldest_ms.map_or(0, |oldest| u64::try_from(now_ms - oldest).unwrap_or(0));
+    Ok(Depth {
+        entries,
+        in_flight,
+        oldest_age_ms,
+    })
+}
+
+/// Asks for [`Depth`] from outside a role, over a connection of its own.
+#[derive(Clone)]
+pub struct Probe {
+    connection: redis::aio::ConnectionManager,
+    keys: Keys,
+}
+
+impl Probe {
+    /// Prepares a lazy connection; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`QueueError::BadUrl`].
+    pub fn new(url: &str, keys: Keys) -> Result<Self, QueueError> {
+        Ok(Self {
+            connection: manager(url)?,
+            keys,
+        })
+    }
+
+    /// Reads [`Depth`].
+    ///
+    /// # Errors
+    /// See [`depth`].
+    pub async fn depth(&mut self, now_ms: i64) -> Result<Depth, QueueError> {
+        depth(&mut self.connection, &self.keys, now_ms).await
+    }
+
+    /// Reads what Redis does to keep what it is given.
+    ///
+    /// # Errors
+    /// [`QueueError`] when Redis does not answer.
+    pub async fn durability(&mut self) -> Result<DurabilityReport, QueueError> {
+        DurabilityReport::read(&mut self.connection).await
+    }
+}

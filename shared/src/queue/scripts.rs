@@ -1,0 +1,55 @@
+//! The three places where a check and its consequence must be one step in Redis.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// Renews the leases of those ids that still belong to the consumer. A worker that was stopped past its
+/// lease and woke up must not take back what another now holds.
+/// Arguments: group, consumer, ids. Returns how many were renewed.
+pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local mine = {}
+for i = 3, #ARGV do
+  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
+  if #pending == 1 then mine[#mine + 1] = ARGV[i] end
+end
+if #mine > 0 then
+  redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(mine), 'JUSTID')
+end
+return #mine",
+    )
+});
+
+/// Hands entries back: anyone may take them at once, and the delivery that ends here does not count,
+/// because the entry did nothing wrong.
+/// Arguments: group, consumer, idle milliseconds to show, ids. Returns how many were handed back.
+pub(super) static HAND_BACK: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local count = 0
+for i = 4, #ARGV do
+  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
+  if #pending == 1 then
+    local deliveries = math.max(pending[1][4] - 1, 0)
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i],
+               'IDLE', ARGV[3], 'RETRYCOUNT', deliveries, 'JUSTID')
+    count = count + 1
+  end
+end
+return count",
+    )
+});
+
+/// Removes a consumer only when it holds nothing: XGROUP DELCONSUMER would drop its pending entries.
+/// Arguments: group, consumer. Returns 1 when removed.
+pub(super) static REMOVE_CONSUMER: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])
+if #pending > 0 then return 0 end
+redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+return 1",
+    )
+});

@@ -1,0 +1,138 @@
+//! The inbox: every event once, for ever. What is in it has taken effect.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use crate::upsert::insert_from_arrays;
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Its snapshot took part in deciding what stands.
+    Applied,
+    /// Kept, changes nothing; the reason says why.
+    Ignored,
+    /// Set aside for a person.
+    Parked,
+}
+
+impl Status {
+    /// The word used in tables, metrics and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Ignored => "ignored",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+/// An event's identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventKey {
+    /// Connected account; empty for the platform's own.
+    pub account: String,
+    /// `evt_...`
+    pub id: String,
+}
+
+/// A row of `events`. Times are unix seconds unless the name says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the columns are documented where the table is made: migrations/0001_events.sql"
+)]
+pub struct InboxRow<'a> {
+    pub key: EventKey,
+    pub event_type: &'a str,
+    pub rendering: &'static str,
+    pub created: i64,
+    pub livemode: bool,
+    pub api_version: Option<&'a str>,
+    pub object_type: Option<&'a str>,
+    pub object_id: Option<&'a str>,
+    pub endpoint: &'a str,
+    pub received_at_ms: i64,
+    pub status: Status,
+    pub reason: Option<&'a str>,
+    /// Must be UTF-8 without NUL; ingest lets nothing else through.
+    pub body: &'a str,
+}
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let insert = insert_from_arrays(
+        "events",
+        &[
+            ("account", "text"),
+            ("id", "text"),
+            ("type", "text"),
+            ("rendering", "text"),
+            ("created", "timestamptz"),
+            ("livemode", "boolean"),
+            ("api_version", "text"),
+            ("object_type", "text"),
+            ("object_id", "text"),
+            ("endpoint", "text"),
+            ("received_at", "timestamptz"),
+            ("status", "text"),
+            ("reason", "text"),
+            ("body", "text"),
+        ],
+    );
+    // Milliseconds matter here: this is where latency is counted from.
+    let insert = insert
+        .replace("to_timestamp(received_at)", "to_timestamp(received_at / 1000.0)")
+        .replace("$11::bigint[]", "$11::double precision[]");
+    format!("{insert} ON CONFLICT (account, id) DO NOTHING RETURNING account, id")
+});
+
+/// Inserts those rows whose event is new, and returns which these were. Rows must be sorted by key, so
+/// that two workers with the same events wait for each other instead of deadlocking, and must not repeat.
+pub(crate) async fn admit(
+    connection: &mut PgConnection,
+    rows: &[InboxRow<'_>],
+) -> Result<HashSet<EventKey>, sqlx::Error> {
+    debug_assert!(rows.is_sorted_by(|a, b| a.key < b.key), "sorted and distinct");
+    macro_rules! column {
+        ($value:expr) => {
+            rows.iter().map($value).collect::<Vec<_>>()
+        };
+    }
+    let admitted = sqlx::query(AssertSqlSafe(INSERT.as_str()))
+        .bind(column!(|row| row.key.account.as_str()))
+        .bind(column!(|row| row.key.id.as_str()))
+        .bind(column!(|row| row.event_type))
+        .bind(column!(|row| row.rendering))
+        .bind(column!(|row| row.created))
+        .bind(column!(|row| row.livemode))
+        .bind(column!(|row| row.api_version))
+        .bind(column!(|row| row.object_type))
+        .bind(column!(|row| row.object_id))
+        .bind(column!(|row| row.endpoint))
+        .bind(column!(|row| milliseconds(row.received_at_ms)))
+        .bind(column!(|row| row.status.as_str()))
+        .bind(column!(|row| row.reason))
+        .bind(column!(|row| row.body))
+        .fetch_all(connection)
+        .await?;
+    admitted
+        .into_iter()
+        .map(|row| {
+            Ok(EventKey {
+                account: row.try_get(0)?,
+                id: row.try_get(1)?,
+            })
+        })
+        .collect()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 stay below 2^53 for 285,000 years"
+)]
+fn milliseconds(value: i64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,93 @@
+//! The house: Postgres, and the only crate that names sqlx.
+//!
+//! Work happens in a [`Tx`]: admit events to the inbox, lock the objects they concern, write what was
+//! decided, commit. Every statement handles a whole batch, so the cost per event falls as load rises.
+
+mod error;
+mod inbox;
+mod objects;
+mod parked;
+mod projections;
+mod schema;
+mod summary;
+mod tx;
+mod upsert;
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+pub use error::StoreError;
+pub use inbox::{EventKey, InboxRow, Status};
+pub use parked::ParkedRow;
+pub use schema::{SchemaError, migrations};
+pub use summary::{ExampleRows, Tally};
+pub use tx::Tx;
+
+/// Longest wait for a connection from the pool.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest a single statement may run. A batch takes milliseconds; what takes longer is stuck.
+const STATEMENT_TIMEOUT_MS: u32 = 30_000;
+/// Longest wait for a row that another worker holds.
+const LOCK_TIMEOUT_MS: u32 = 10_000;
+/// Longest a connection may sit inside a transaction without a statement: a stopped worker must not
+/// keep its rows locked for ever.
+const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 30_000;
+
+/// A pool of connections to one database. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Prepares a pool of at most `connections_max`; nothing is connected yet. `application` names the
+    /// role in `pg_stat_activity`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the URL does not parse.
+    pub fn new(url: &str, application: &str, connections_max: u32) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = url.parse().map_err(StoreError::from)?;
+        let options = options.application_name(application).options([
+            ("statement_timeout", STATEMENT_TIMEOUT_MS.to_string()),
+            ("lock_timeout", LOCK_TIMEOUT_MS.to_string()),
+            (
+                "idle_in_transaction_session_timeout",
+                IDLE_IN_TRANSACTION_TIMEOUT_MS.to_string(),
+            ),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] when no connection can be had.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(Tx(self.pool.begin().await?))
+    }
+
+    /// Asks Postgres whether it is there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The pool, for this crate's read-only queries.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}

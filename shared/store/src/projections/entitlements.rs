@@ -1,0 +1,47 @@
+//! What customers may use.
+
+use domain::objects::{Entitlement, EntitlementSummary};
+use sqlx::PgConnection;
+
+use super::{Part, Row, keep_only, parts};
+use crate::upsert::upsert;
+
+/// Writes summaries; a customer's entitlements become the set in the summary, where it holds all of them.
+pub(crate) async fn write(
+    connection: &mut PgConnection,
+    rows: &[Row<EntitlementSummary>],
+) -> Result<(), sqlx::Error> {
+    write_summaries(connection, rows).await?;
+    let parts = parts(rows, |object| &object.entitlements);
+    write_entitlements(connection, &parts).await?;
+    let complete = rows
+        .iter()
+        .filter(|row| !row.object.has_more)
+        .map(|row| &row.head.key);
+    let kept = parts.iter().map(|part| (part.of, part.part.id.as_str()));
+    keep_only(connection, "entitlements", "customer_id", complete, kept).await
+}
+
+upsert! {
+    /// Writes the summaries themselves.
+    fn write_summaries(row: &Row<EntitlementSummary>) into "entitlement_summaries" key "account, id" {
+        "account" "text" = row.head.key.account.as_str();
+        "id" "text" = row.head.key.id.as_str();
+        "livemode" "boolean" = row.head.livemode;
+        "has_more" "boolean" = row.object.has_more;
+        "event_id" "text" = row.head.version.event_id.as_str();
+        "event_created" "timestamptz" = row.head.version.created;
+    }
+}
+
+upsert! {
+    /// Writes the entitlements.
+    fn write_entitlements(row: &Part<'_, Entitlement>) into "entitlements" key "account, customer_id, id" {
+        "account" "text" = row.of.account.as_str();
+        "customer_id" "text" = row.of.id.as_str();
+        "id" "text" = row.part.id.as_str();
+        "position" "integer" = row.position;
+        "lookup_key" "text" = row.part.lookup_key.as_deref();
+        "feature_id" "text" = row.part.feature_id.as_deref();
+    }
+}

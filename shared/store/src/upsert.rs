@@ -1,0 +1,104 @@
+//! How a batch of rows becomes one statement.
+//!
+//! A projection lists its columns once, each with its Postgres type and where its value comes from; the
+//! statement is made from that list: one array per column, unnested into rows. Arrays cost a fraction of
+//! what a row-by-row insert does, and the statement's text never changes, so it stays prepared.
+
+/// A column, as [`insert_from_arrays`] needs it.
+pub(crate) type Column = (&'static str, &'static str);
+
+/// `INSERT INTO table (..) SELECT .. FROM unnest(..)`, without a conflict clause. Types are Postgres's,
+/// but `timestamptz` travels as unix seconds and `jsonb` as text.
+pub(crate) fn insert_from_arrays(table: &str, columns: &[Column]) -> String {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let parameters: Vec<String> = columns
+        .iter()
+        .enumerate()
+        .map(|(i, (_, kind))| format!("${}::{}[]", i + 1, wire_type(kind)))
+        .collect();
+    let values: Vec<String> = columns.iter().map(|(name, kind)| from_wire(name, kind)).collect();
+    let names = names.join(", ");
+    format!(
+        "INSERT INTO {table} ({names}) SELECT {} FROM unnest({}) AS rows ({names})",
+        values.join(", "),
+        parameters.join(", ")
+    )
+}
+
+/// The same, replacing rows whose key is taken.
+pub(crate) fn upsert_from_arrays(table: &str, key: &str, columns: &[Column]) -> String {
+    let is_key = |name: &str| key.split(", ").any(|part| part == name);
+    let set: Vec<String> = columns
+        .iter()
+        .filter(|(name, _)| !is_key(name))
+        .map(|(name, _)| format!("{name} = EXCLUDED.{name}"))
+        .collect();
+    let insert = insert_from_arrays(table, columns);
+    format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {}", set.join(", "))
+}
+
+fn wire_type(kind: &str) -> &str {
+    match kind {
+        "timestamptz" => "bigint",
+        "jsonb" => "text",
+        other => other,
+    }
+}
+
+fn from_wire(name: &str, kind: &str) -> String {
+    match kind {
+        "timestamptz" => format!("to_timestamp({name})"),
+        "jsonb" => format!("{name}::jsonb"),
+        _ => name.to_owned(),
+    }
+}
+
+/// Declares `async fn NAME(connection, rows: &[ROW])`, which writes all rows in one statement.
+macro_rules! upsert {
+    (
+        $(#[$doc:meta])*
+        fn $name:ident($row:ident: &$row_type:ty) into $table:literal key $key:literal {
+            $($column:literal $kind:literal = $value:expr;)+
+        }
+    ) => {
+        $(#[$doc])*
+        pub(crate) async fn $name(
+            connection: &mut sqlx::PgConnection,
+            rows: &[$row_type],
+        ) -> Result<(), sqlx::Error> {
+            static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+                crate::upsert::upsert_from_arrays($table, $key, &[$(($column, $kind)),+])
+            });
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let query = sqlx::query(sqlx::AssertSqlSafe(SQL.as_str()));
+            $(let query = query.bind(rows.iter().map(|$row| $value).collect::<Vec<_>>());)+
+            query.execute(connection).await?;
+            Ok(())
+        }
+    };
+}
+pub(crate) use upsert;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statement_is_made_from_the_columns() {
+        let columns = [
+            ("account", "text"),
+            ("id", "text"),
+            ("created", "timestamptz"),
+            ("metadata", "jsonb"),
+        ];
+        assert_eq!(
+            upsert_from_arrays("things", "account, id", &columns),
+            "INSERT INTO things (account, id, created, metadata) \
+             SELECT account, id, to_timestamp(created), metadata::jsonb \
+             FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS rows (account, id, created, metadata) \
+             ON CONFLICT (account, id) DO UPDATE SET created = EXCLUDED.created, metadata = EXCLUDED.metadata"
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! The only file that knows apalis: our queue as its backend, our pipeline as its service.
+//!
+//! A task is a chunk. Redis trouble never surfaces as a backend error, because that ends an apalis worker;
+//! `claims` retries inside. See docs/adr/0002.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use apalis::prelude::WorkerBuilderExt;
+use apalis_core::backend::finalize::Ephemeral;
+use apalis_core::backend::{Backend, BackendConfig};
+use apalis_core::error::{BoxDynError, WorkerError};
+use apalis_core::task::Task;
+use apalis_core::task::data::Data;
+use apalis_core::task::task_id::RandomId;
+use apalis_core::worker::builder::WorkerBuilder;
+use apalis_core::worker::context::WorkerContext;
+use shared::queue::Claimed;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::chunk::Pipeline;
+use crate::claims::{self, PREFETCH_CHUNKS};
+
+/// A unit of work: entries claimed together.
+#[derive(Debug)]
+pub(crate) struct Chunk(Vec<Claimed>);
+
+/// Redis Streams as an apalis backend.
+struct Streams {
+    chunks: mpsc::Receiver<Vec<Claimed>>,
+    fetcher: Option<JoinHandle<()>>,
+    pipeline: Pipeline,
+    closing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Streams {
+    fn start(pipeline: Pipeline) -> Self {
+        let (sender, chunks) = mpsc::channel(PREFETCH_CHUNKS);
+        let Pipeline {
+            consumer,
+            leases,
+            readiness,
+            stop,
+            ..
+        } = pipeline.clone();
+        let fetcher = tokio::spawn(claims::fetch(consumer, leases, readiness, sender, stop));
+        Self {
+            chunks,
+            fetcher: Some(fetcher),
+            pipeline,
+            closing: None,
+        }
+    }
+}
+
+impl Backend for Streams {
+    type Task = Task<Chunk>;
+    type Error = std::convert::Infallible;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Self::Error>>> {
+        self.chunks
+            .poll_recv(cx)
+            .map(|chunk| chunk.map(|chunk| Ok(Task::new(Chunk(chunk)))))
+    }
+
+    /// Waits for the fetcher, hands back what it fetched and nobody took, and leaves the group.
+    fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
+        if self.closing.is_none() {
+            self.chunks.close();
+            let mut untouched = Vec::new();
+            while let Ok(chunk) = self.chunks.try_recv() {
+                untouched.extend(chunk.into_iter().map(|claimed| claimed.id));
+            }
+            let (fetcher, pipeline) = (self.fetcher.take(), self.pipeline.clone());
+            self.closing = Some(Box::pin(async move {
+                if let Some(fetcher) = fetcher {
+                    // The error would be a panic of the fetcher; closing goes on without it.
+                    drop(fetcher.await);
+                }
+                if !untouched.is_empty() {
+                    pipeline.hand_back(&untouched).await;
+                }
+                if let Err(error) = pipeline.consumer.leave().await {
+                    tracing::warn!("the consumer's name stays in the group: {error}");
+                }
+            }));
+        }
+        let closing = self.closing.as_mut().expect("made above");
+        closing.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl BackendConfig for Streams {
+    type Args = Chunk;
+    type Id = RandomId;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = tower::layer::util::Identity;
+
+    fn config(&self) -> &Self::Config {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Self::Layer {
+        Self::Layer::new()
+    }
+}
+
+/// Works on up to `concurrency` chunks at a time until the pipeline's `stop`, then finishes what runs and
+/// hands the rest back.
+///
+/// # Errors
+/// [`WorkerError`] when apalis gives up, which our backend never asks of it.
+pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), WorkerError> {
+    let stop = pipeline.stop.clone();
+    let keeper_stop = tokio_util::sync::CancellationToken::new();
+    let keeper = tokio::spawn(claims::keep(
+        pipeline.consumer.clone(),
+        pipeline.leases.clone(),
+        keeper_stop.clone(),
+    ));
+    let worker = WorkerBuilder::new(pipeline.consumer.name().to_owned())
+        .backend(Streams::start(pipeline.clone()))
+        .data(Arc::new(pipeline))
+        .catch_panic()
+        .concurrency(concurrency)
+        .build(handle);
+    let result = worker
+        .run_until(async move {
+            stop.cancelled().await;
+            Ok::<(), WorkerError>(())
+        })
+        .await;
+    // Leases are kept until the last chunk is done.
+    keeper_stop.cancel();
+    drop(keeper.await);
+    result
+}
+
+/// apalis polls all tasks of a worker on one thread; a task of tokio's spreads them over all.
+async fn handle(chunk: Chunk, pipeline: Data<Arc<Pipeline>>) -> Result<(), BoxDynError> {
+    let pipeline = Arc::clone(&pipeline);
+    tokio::spawn(async move { pipeline.run(chunk.0).await }).await?;
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! The way of one chunk: read, transact, acknowledge. When a transaction fails for a reason of its
+//! content, the chunk is halved until the culprit stands alone; that one is set aside and the rest goes on.
+//! When it fails because Postgres is away, nothing is at fault and the chunk waits, keeping its lease.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use domain::Class;
+use futures_util::FutureExt;
+use shared::admin::Readiness;
+use shared::clock::Clock;
+use shared::queue::{Claimed, Consumer, Leases, Settled, StreamId};
+use store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::item::{Fate, Item};
+use crate::park::Failure;
+use crate::report;
+use crate::transact::transact;
+
+/// The condition under which Postgres trouble is reported.
+pub const POSTGRES: &str = "postgres";
+/// Longest one attempt at a transaction may take: a half-open connection never answers.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pauses between attempts while Postgres is away.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
+/// See [`RETRY_DELAY_MIN`].
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
+/// Attempts to tell Redis that a chunk is done, before leaving it to the lease and the inbox.
+const ACKNOWLEDGE_TRIES_MAX: usize = 4;
+
+/// Everything a chunk needs on its way. Clones share it.
+#[derive(Clone)]
+pub struct Pipeline {
+    /// Where it goes.
+    pub store: Store,
+    /// Where it comes from.
+    pub consumer: Consumer,
+    /// What this process holds.
+    pub leases: Leases,
+    /// Where trouble is reported.
+    pub readiness: Readiness,
+    /// Where the time is read.
+    pub clock: Clock,
+    /// Cancelled when the role is asked to stop.
+    pub stop: CancellationToken,
+}
+
+/// How a batch ended.
+enum Verdict {
+    Committed(Vec<Fate>),
+    /// Something in it is at fault.
+    Culprit(Failure),
+    /// The role is stopping and Postgres is away.
+    Stopped,
+}
+
+impl Pipeline {
+    /// Takes a chunk all the way. Returns when every entry's fate is committed, or handed back.
+    pub async fn run(&self, chunk: Vec<Claimed>) {
+        let started = Instant::now();
+        let entries = chunk.len();
+        let mut batches = vec![chunk.into_iter().map(Item::new).collect::<Vec<_>>()];
+        // A stack: its depth is the logarithm of the chunk's size.
+        while let Some(mut batch) = batches.pop() {
+            match self.commit(&batch).await {
+                Verdict::Committed(fates) => self.settle(&batch, &fates).await,
+                Verdict::Culprit(failure) if batch.len() == 1 => {
+                    batches.extend(batch.pop().map(|item| vec![set_aside(item, failure)]));
+                }
+                Verdict::Culprit(_) => {
+                    let rest = batch.split_off(batch.len() / 2);
+                    batches.extend([rest, batch]);
+                }
+                Verdict::Stopped => {
+                    batches.push(batch);
+                    return self.hand_back(&ids(batches.iter().flatten())).await;
+                }
+            }
+        }
+        report::chunk(entries, started.elapsed());
+    }
+
+    /// One batch, tried until Postgres has an opinion about its content.
+    async fn commit(&self, batch: &[Item]) -> Verdict {
+        let mut delays = delays();
+        loop {
+            self.leases.touch(&ids(batch), Instant::now());
+            let attempt = AssertUnwindSafe(transact(&self.store, batch)).catch_unwind();
+            let trouble = match tokio::time::timeout(ATTEMPT_TIMEOUT, attempt).await {
+                Ok(Ok(Ok(fates))) => {
+                    self.readiness.set(POSTGRES, None);
+                    return Verdict::Committed(fates);
+                }
+                Ok(Ok(Err(error))) if error.class() != Class::Transient && !is_last_resort(batch) => {
+                    return Verdict::Culprit(Failure::rejected(&error));
+                }
+                Ok(Ok(Err(error))) if error.is_contention() => {
+                    report::contention();
+                    tokio::time::sleep(RETRY_DELAY_MIN).await;
+                    continue;
+                }
+                Ok(Ok(Err(error))) => error.to_string(),
+                Ok(Err(panic)) => return Verdict::Culprit(Failure::panic(panic.as_ref())),
+                Err(_) => "postgres did not answer in time".to_owned(),
+            };
+            report::waiting(&self.readiness, POSTGRES, &trouble);
+            let delay = delays.next().unwrap_or(RETRY_DELAY_MAX);
+            tokio::select! {
+                () = self.stop.cancelled() => return Verdict::Stopped,
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+
+    /// The batch is committed: tell Redis, and the metrics.
+    async fn settle(&self, batch: &[Item], fates: &[Fate]) {
+        report::fates(batch, fates, self.clock.unix_ms());
+        let settled = Settled::after_commit(ids(batch));
+        for delay in delays().take(ACKNOWLEDGE_TRIES_MAX) {
+            match self.consumer.acknowledge(&settled).await {
+                Ok(()) => break,
+                Err(error) => report::not_acknowledged(settled.ids().len(), &error),
+            }
+            tokio::time::sleep(delay).await;
+        }
+        self.leases.let_go(settled.ids());
+    }
+
+    /// Gives entries to whoever comes next.
+    pub async fn hand_back(&self, ids: &[StreamId]) {
+        if let Err(error) = self.consumer.hand_back(ids).await {
+            tracing::warn!(
+                entries = ids.len(),
+                "not handed back, the lease will run out: {error}"
+            );
+        }
+        self.leases.let_go(ids);
+    }
+}
+
+/// An item that was refused even as plain bytes waits like everything else: it is never dropped.
+fn is_last_resort(batch: &[Item]) -> bool {
+    matches!(batch, [item] if item.is_bare())
+}
+
+fn set_aside(item: Item, failure: Failure) -> Item {
+    report::set_aside(&item, &failure);
+    item.parked(failure)
+}
+
+fn ids<'a>(items: impl IntoIterator<Item = &'a Item>) -> Vec<StreamId> {
+    items.into_iter().map(|item| item.id).collect()
+}
+
+fn delays() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(RETRY_DELAY_MIN)
+        .with_max_delay(RETRY_DELAY_MAX)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}

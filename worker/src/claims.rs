@@ -1,0 +1,188 @@
+//! Claiming: one loop that fetches chunks, one that keeps what is held. Redis trouble ends neither: they
+//! reconnect with growing pauses, and nobody above notices but by waiting.
+
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use shared::admin::Readiness;
+use shared::queue::{
+    CHUNK_ENTRIES_MAX, Claimed, Consumer, Leases, QueueError, RENEW_EVERY, Reader, TAKE_OVER_EVERY,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::report;
+
+/// The condition under which Redis trouble is reported.
+pub const REDIS: &str = "redis";
+/// How long one blocking read waits; also the longest a stop has to wait for it.
+const BLOCK: Duration = Duration::from_secs(1);
+/// Pauses between attempts while Redis is away.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
+/// See [`RETRY_DELAY_MIN`].
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
+/// How often consumers that died long ago are forgotten.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(600);
+/// Chunks fetched ahead of a free slot. What waits here is leased, and so kept from others.
+pub const PREFETCH_CHUNKS: usize = 1;
+
+/// Fetches chunks into `chunks` until `stop`, then hands back what nobody took.
+pub async fn fetch(
+    consumer: Consumer,
+    leases: Leases,
+    readiness: Readiness,
+    chunks: mpsc::Sender<Vec<Claimed>>,
+    stop: CancellationToken,
+) {
+    let mut source = Source::new(consumer.clone());
+    let mut delays = delays();
+    loop {
+        // Room first: an entry is claimed only when somebody is about to work on it.
+        let permit = tokio::select! {
+            () = stop.cancelled() => break,
+            permit = chunks.reserve() => permit,
+        };
+        let Ok(permit) = permit else { break };
+        // Not cancelled by `stop`: a read that is cut off may have claimed entries nobody would see.
+        match source.next().await {
+            Ok(chunk) => {
+                delays = self::delays();
+                readiness.set(REDIS, None);
+                if !chunk.is_empty() {
+                    leases.touch(chunk.iter().map(|claimed| &claimed.id), Instant::now());
+                    permit.send(chunk);
+                }
+            }
+            Err(error) => {
+                drop(permit);
+                report::waiting(&readiness, REDIS, &error.to_string());
+                source.recover(&error).await;
+                let delay = delays.next().unwrap_or(RETRY_DELAY_MAX);
+                tokio::select! { () = stop.cancelled() => break, () = tokio::time::sleep(delay) => {} }
+            }
+        }
+    }
+}
+
+/// Renews the leases on everything this process holds, until `stop`.
+pub async fn keep(consumer: Consumer, leases: Leases, stop: CancellationToken) {
+    let mut failing = false;
+    loop {
+        tokio::select! { () = stop.cancelled() => return, () = tokio::time::sleep(RENEW_EVERY) => {} }
+        let held = leases.due(Instant::now());
+        if held.is_empty() {
+            continue;
+        }
+        match consumer.renew(&held).await {
+            Ok(renewed) if renewed < held.len() => {
+                // Taken over while this process slept, or done a moment ago. The inbox absorbs either.
+                tracing::debug!(held = held.len(), renewed, "some leases are gone");
+                failing = false;
+            }
+            Ok(_) => failing = false,
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(held = held.len(), "leases not renewed: {error}");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Where chunks come from: entries whose lease ran out, and new ones, in turn.
+struct Source {
+    consumer: Consumer,
+    reader: Option<Reader>,
+    take_over_at: Instant,
+    housekeeping_at: Instant,
+    was_take_over: bool,
+}
+
+impl Source {
+    fn new(consumer: Consumer) -> Self {
+        let now = Instant::now();
+        Self {
+            consumer,
+            reader: None,
+            take_over_at: now,
+            housekeeping_at: now,
+            was_take_over: false,
+        }
+    }
+
+    /// The next chunk; empty when nothing came within [`BLOCK`].
+    async fn next(&mut self) -> Result<Vec<Claimed>, QueueError> {
+        let mut reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => {
+                self.consumer.ensure_group().await?;
+                self.consumer.reader().await?
+            }
+        };
+        self.keep_house().await?;
+        if let Some(chunk) = self.take_over().await? {
+            self.reader = Some(reader);
+            return Ok(chunk);
+        }
+        // Right after a take-over there may be more of it: look at new entries, but do not wait for them.
+        let block = if self.take_over_at <= Instant::now() {
+            Duration::ZERO
+        } else {
+            BLOCK
+        };
+        let chunk = self
+            .consumer
+            .read_new(&mut reader, CHUNK_ENTRIES_MAX, block)
+            .await?;
+        self.reader = Some(reader);
+        Ok(chunk)
+    }
+
+    /// Entries whose lease ran out, when it is time to look, and never twice in a row: suspects come
+    /// one at a time, and must not keep new entries waiting.
+    async fn take_over(&mut self) -> Result<Option<Vec<Claimed>>, QueueError> {
+        let now = Instant::now();
+        if self.was_take_over || now < self.take_over_at {
+            self.was_take_over = false;
+            return Ok(None);
+        }
+        let chunk = self.consumer.take_over().await?;
+        if chunk.is_empty() {
+            self.take_over_at = now + TAKE_OVER_EVERY;
+            return Ok(None);
+        }
+        self.was_take_over = true;
+        tracing::info!(
+            entries = chunk.len(),
+            deliveries = chunk[0].deliveries,
+            "took over run-out leases"
+        );
+        metrics::counter!("tollgate_worker_taken_over_total").increment(chunk.len() as u64);
+        Ok(Some(chunk))
+    }
+
+    async fn keep_house(&mut self) -> Result<(), QueueError> {
+        if Instant::now() >= self.housekeeping_at {
+            self.housekeeping_at = Instant::now() + HOUSEKEEPING_EVERY;
+            self.consumer.forget_stale_consumers().await?;
+        }
+        Ok(())
+    }
+
+    /// The reader is gone already; the group may be, too, when somebody emptied Redis.
+    async fn recover(&mut self, error: &QueueError) {
+        self.reader = None;
+        if error.is_no_group() {
+            tracing::warn!("stream or group is gone: making it again");
+        }
+    }
+}
+
+fn delays() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(RETRY_DELAY_MIN)
+        .with_max_delay(RETRY_DELAY_MAX)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}

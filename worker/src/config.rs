@@ -1,0 +1,66 @@
+//! The worker's settings.
+
+use std::net::SocketAddr;
+
+use shared::config::{Common, ConfigError, Env, Reader, Setting};
+
+/// Settings beside the common ones.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "DATABASE_URL",
+        default: "required",
+        about: "Postgres, `postgres://user:password@host:port/database`",
+    },
+    Setting {
+        name: "TOLLGATE_WORKER_ADMIN_ADDR",
+        default: "127.0.0.1:9081",
+        about: "listener for /livez, /readyz and /metrics",
+    },
+    Setting {
+        name: "TOLLGATE_WORKER_CONCURRENCY",
+        default: "4",
+        about: "chunks of up to 256 events worked on at a time, 1 to 64; each takes a database connection",
+    },
+];
+
+/// Connections beside those of the chunks: for checking the schema and for readiness.
+const SPARE_CONNECTIONS: u32 = 1;
+
+/// How a worker runs.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// What every role needs.
+    pub common: Common,
+    /// `DATABASE_URL`.
+    pub database_url: String,
+    /// `TOLLGATE_WORKER_ADMIN_ADDR`.
+    pub admin_addr: SocketAddr,
+    /// `TOLLGATE_WORKER_CONCURRENCY`.
+    pub concurrency: u32,
+}
+
+impl WorkerConfig {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with everything that is wrong.
+    pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(env);
+        let config = Self {
+            common: Common::read(&mut reader),
+            database_url: reader.required_secret("DATABASE_URL"),
+            admin_addr: reader.or(
+                "TOLLGATE_WORKER_ADMIN_ADDR",
+                SocketAddr::from(([127, 0, 0, 1], 9081)),
+            ),
+            concurrency: u32::try_from(reader.number("TOLLGATE_WORKER_CONCURRENCY", 4, 1, 64)).unwrap_or(1),
+        };
+        reader.finish(config)
+    }
+
+    /// Most database connections this process takes.
+    #[must_use]
+    pub fn connections_max(&self) -> u32 {
+        self.concurrency + SPARE_CONNECTIONS
+    }
+}

@@ -1,0 +1,160 @@
+//! The worker: claims events from Redis and applies each exactly once in effect.
+//!
+//! The way of an event through this crate: `claims` fetches a chunk, `backend` gives it to a free slot,
+//! [`chunk`] takes it all the way: each entry is read ([`read`], with one file per kind in [`handlers`]),
+//! the whole is decided and written in one transaction ([`transact`]), and acknowledged.
+
+mod backend;
+pub mod chunk;
+pub mod claims;
+pub mod config;
+pub mod handlers;
+pub mod item;
+pub mod park;
+pub mod read;
+mod report;
+pub mod transact;
+pub mod view;
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use shared::admin::{self, Readiness};
+use shared::clock::Clock;
+use shared::queue::{Consumer, Keys, Leases, QueueError};
+use store::{SchemaError, Store, StoreError};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use chunk::Pipeline;
+use config::WorkerConfig;
+
+/// How often a worker that cannot reach Postgres looks again before it starts.
+const SCHEMA_RETRY: Duration = Duration::from_secs(1);
+
+/// Why a worker does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The admin listener's address is taken, or not ours.
+    #[error("cannot listen on {0} (TOLLGATE_WORKER_ADMIN_ADDR): {1}")]
+    Listen(std::net::SocketAddr, #[source] std::io::Error),
+    /// `REDIS_URL` cannot be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// `DATABASE_URL` cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The schema does not suit this build.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// apalis gave up.
+    #[error("the worker ended: {0}")]
+    Ended(String),
+}
+
+/// Runs a worker until `stop`: finishes what it holds, hands back what it has not begun, returns.
+///
+/// # Errors
+/// [`WorkerError`] when it cannot start, or when the schema does not suit it. Redis or Postgres being away
+/// is no error: the worker waits, and is not ready.
+pub async fn run(
+    config: WorkerConfig,
+    clock: Clock,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) -> Result<(), WorkerError> {
+    let readiness = Readiness::waiting_for(&[chunk::POSTGRES, claims::REDIS]);
+    let listener = TcpListener::bind(config.admin_addr)
+        .await
+        .map_err(|e| WorkerError::Listen(config.admin_addr, e))?;
+    let admin_stop = CancellationToken::new();
+    let admin = tokio::spawn(admin::serve(
+        listener,
+        admin::router(readiness.clone(), metrics),
+        admin_stop.clone(),
+    ));
+    let result = work(&config, clock, readiness, stop).await;
+    admin_stop.cancel();
+    // What the listener has to say at this point helps nobody.
+    drop(admin.await);
+    result
+}
+
+async fn work(
+    config: &WorkerConfig,
+    clock: Clock,
+    readiness: Readiness,
+    stop: CancellationToken,
+) -> Result<(), WorkerError> {
+    report::init();
+    let store = Store::new(&config.database_url, "tollgate-worker", config.connections_max())?;
+    let keys = Keys::new(&config.common.redis_prefix, 0);
+    let consumer = Consumer::new(&config.common.redis_url, keys, consumer_name(&clock))?;
+    if !wait_for_schema(&store, &readiness, &stop).await? {
+        return Ok(());
+    }
+    tracing::info!(
+        consumer = consumer.name(),
+        concurrency = config.concurrency,
+        "working"
+    );
+    let pipeline = Pipeline {
+        store,
+        consumer,
+        leases: Leases::default(),
+        readiness,
+        clock,
+        stop,
+    };
+    let store = pipeline.store.clone();
+    let result = backend::run(pipeline, config.concurrency as usize).await;
+    store.close().await;
+    tracing::info!("stopped");
+    result.map_err(|error| WorkerError::Ended(error.to_string()))
+}
+
+/// Waits for Postgres; an unsuitable schema is an error. `false` when asked to stop before.
+async fn wait_for_schema(
+    store: &Store,
+    readiness: &Readiness,
+    stop: &CancellationToken,
+) -> Result<bool, SchemaError> {
+    loop {
+        match store.check_schema().await {
+            Ok(()) => {
+                readiness.set(chunk::POSTGRES, None);
+                return Ok(true);
+            }
+            Err(error) if error.is_transient() => {
+                report::waiting(readiness, chunk::POSTGRES, &error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(false),
+            () = tokio::time::sleep(SCHEMA_RETRY) => {}
+        }
+    }
+}
+
+/// Unique among all workers that ever were: host, process, and when it started.
+fn consumer_name(clock: &Clock) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "worker" } else { host };
+    format!("{host}-{}-{:x}", std::process::id(), clock.unix_ms())
+}
+
+/// Runs a worker as a process of its own: runtime, signals, metrics.
+///
+/// # Errors
+/// [`WorkerError`] as [`run`] gives it, or when the process cannot be set up.
+pub fn run_process(config: WorkerConfig, clock: Clock) -> Result<(), WorkerError> {
+    let ended = |error: &dyn std::fmt::Display| WorkerError::Ended(error.to_string());
+    let runtime = tokio::runtime::Runtime::new().map_err(|e| ended(&e))?;
+    runtime.block_on(async {
+        let metrics = shared::telemetry::init_metrics().map_err(|e| ended(&e))?;
+        let stop = shared::lifecycle::on_signals(config.common.shutdown).map_err(|e| ended(&e))?;
+        run(config, clock, metrics, stop).await
+    })
+}

@@ -1,0 +1,259 @@
+//! From a queue entry to what it means. Pure, one entry at a time; nothing here can fail a neighbour.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use domain::{ObjectKey, Snapshot, Version};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use shared::entry::{Entry, Mismatch};
+use shared::envelope::Rendering;
+
+use crate::handlers::{self, Handler};
+use crate::park::Failure;
+use crate::view::View;
+
+/// What an event means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    /// It describes an object as it was at event time.
+    Snapshot(Box<Snapshot>),
+    /// It changes nothing, for a reason.
+    Ignore(Ignored),
+    /// It cannot be applied; a person has to look.
+    Park(Failure),
+}
+
+/// Why an event changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ignored {
+    /// Live data at a test endpoint, or the other way round.
+    LivemodeMismatch,
+    /// An account the endpoint is not configured for.
+    AccountNotConfigured,
+    /// A thin event: its object has not been fetched.
+    NotFetched,
+    /// A preview that has no id yet (`invoice.upcoming`).
+    Preview,
+    /// `plan.*`, which repeats `price.*`.
+    TwinOfPrice,
+    /// A type nothing here is about. Stripe adds types without a version change.
+    UnknownType,
+}
+
+impl Ignored {
+    /// The word in `events.reason`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LivemodeMismatch => "livemode_mismatch",
+            Self::AccountNotConfigured => "account_not_configured",
+            Self::NotFetched => "not_fetched",
+            Self::Preview => "preview",
+            Self::TwinOfPrice => "twin_of_price",
+            Self::UnknownType => "unknown_type",
+        }
+    }
+}
+
+/// Reads an entry. A panic in a handler is that event's failure, not the worker's.
+#[must_use]
+pub fn read(entry: &Entry) -> Reading {
+    if let Some(reason) = ignored(entry) {
+        return Reading::Ignore(reason);
+    }
+    let envelope = &entry.meta.envelope;
+    let Some(handler) = handlers::find(&envelope.event_type, envelope.object_type.as_deref()) else {
+        return Reading::Ignore(Ignored::UnknownType);
+    };
+    match catch_unwind(AssertUnwindSafe(|| snapshot(entry, handler))) {
+        Ok(Ok(snapshot)) => Reading::Snapshot(Box::new(snapshot)),
+        Ok(Err(failure)) => Reading::Park(failure),
+        Err(panic) => Reading::Park(Failure::panic(panic.as_ref())),
+    }
+}
+
+/// Why the envelope alone says that nothing changes.
+fn ignored(entry: &Entry) -> Option<Ignored> {
+    let envelope = &entry.meta.envelope;
+    let preview = |id: Option<&str>| id.is_none_or(|id| id.starts_with("upcoming_in"));
+    match entry.meta.mismatch {
+        Some(Mismatch::Livemode) => Some(Ignored::LivemodeMismatch),
+        Some(Mismatch::Account) => Some(Ignored::AccountNotConfigured),
+        None if envelope.rendering == Rendering::Thin => Some(Ignored::NotFetched),
+        None if envelope.event_type == "invoice.upcoming" && preview(envelope.object_id.as_deref()) => {
+            Some(Ignored::Preview)
+        }
+        None if envelope.event_type.starts_with("plan.") => Some(Ignored::TwinOfPrice),
+        None => None,
+    }
+}
+
+fn snapshot(entry: &Entry, handler: &Handler) -> Result<Snapshot, Failure> {
+    let object = serde_json::from_str(raw_object(entry)?).map_err(|e| Failure::unreadable(&e.to_string()))?;
+    let view = View::new(&object)?;
+    let id = view.id(handler.id)?.filter(|id| !id.is_empty());
+    let id =
+        id.ok_or_else(|| Failure::unreadable(&format!("{}: expected an id, found nothing", handler.id)))?;
+    let envelope = &entry.meta.envelope;
+    let account = envelope.account.clone().unwrap_or_default();
+    Ok(Snapshot {
+        key: ObjectKey {
+            account,
+            kind: handler.kind,
+            id,
+        },
+        version: Version {
+            created: envelope.created,
+            event_id: envelope.id.clone(),
+        },
+        livemode: envelope.livemode,
+        deleted: envelope.event_type.ends_with(".deleted") || view.is("deleted")?,
+        object: (handler.read)(&view)?,
+    })
+}
+
+/// The text of `data.object`. The rest of the body is not parsed again.
+fn raw_object(entry: &Entry) -> Result<&str, Failure> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        data: Data<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Data<'a> {
+        #[serde(borrow)]
+        object: &'a RawValue,
+    }
+    let body: Body<'_> =
+        serde_json::from_slice(&entry.body).map_err(|e| Failure::unreadable(&e.to_string()))?;
+    Ok(body.data.object.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use domain::Kind;
+    use shared::entry::Meta;
+    use shared::envelope::Envelope;
+
+    use super::*;
+
+    fn entry(event_type: &str, object: &str) -> Entry {
+        let body = format!(r#"{{"data":{{"object":{object}}}}}"#);
+        let value: serde_json::Value = serde_json::from_str(object).unwrap_or_default();
+        let word = |name: &str| value[name].as_str().map(str::to_owned);
+        let envelope = Envelope {
+            id: "evt_1".into(),
+            event_type: event_type.into(),
+            created: 5,
+            rendering: Rendering::Snapshot,
+            account: None,
+            livemode: false,
+            api_version: None,
+            object_type: word("object"),
+            object_id: word("id"),
+            customer: None,
+        };
+        let meta = Meta {
+            envelope,
+            endpoint: "default".into(),
+            received_at_ms: 1,
+            mismatch: None,
+            traceparent: None,
+        };
+        Entry {
+            meta,
+            body: Bytes::from(body),
+        }
+    }
+
+    fn reason(entry: &Entry) -> Option<&'static str> {
+        match read(entry) {
+            Reading::Ignore(reason) => Some(reason.as_str()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_known_object_becomes_a_snapshot() {
+        let entry = entry("customer.deleted", r#"{"id":"cus_1","object":"customer"}"#);
+        let Reading::Snapshot(snapshot) = read(&entry) else {
+            panic!("a snapshot")
+        };
+        assert_eq!(
+            snapshot.key,
+            ObjectKey {
+                account: String::new(),
+                kind: Kind::Customer,
+                id: "cus_1".into()
+            }
+        );
+        assert!(snapshot.deleted);
+    }
+
+    #[test]
+    fn what_changes_nothing_says_why() {
+        let customer = r#"{"id":"cus_1","object":"customer"}"#;
+        let with = |change: fn(&mut Meta)| {
+            let mut entry = entry("customer.created", customer);
+            change(&mut entry.meta);
+            reason(&entry)
+        };
+        assert_eq!(
+            with(|meta| meta.mismatch = Some(Mismatch::Livemode)),
+            Some("livemode_mismatch")
+        );
+        assert_eq!(
+            with(|meta| meta.mismatch = Some(Mismatch::Account)),
+            Some("account_not_configured")
+        );
+        assert_eq!(
+            with(|meta| meta.envelope.rendering = Rendering::Thin),
+            Some("not_fetched")
+        );
+        assert_eq!(
+            reason(&entry("invoice.upcoming", r#"{"object":"invoice"}"#)),
+            Some("preview")
+        );
+        let preview = r#"{"object":"invoice","id":"upcoming_in_1"}"#;
+        assert_eq!(reason(&entry("invoice.upcoming", preview)), Some("preview"));
+        assert_eq!(
+            reason(&entry("plan.created", r#"{"object":"plan","id":"p"}"#)),
+            Some("twin_of_price")
+        );
+        assert_eq!(
+            reason(&entry("a.b", r#"{"object":"a","id":"p"}"#)),
+            Some("unknown_type")
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_parked_with_its_place() {
+        let cases = [
+            (r#"{"object":"charge"}"#, "id: expected an id"),
+            (
+                r#"{"object":"charge","id":"ch_1","amount":"ten"}"#,
+                "amount: expected a whole number",
+            ),
+            (
+                r#"{"object":"charge","id":"ch_1","metadata":[]}"#,
+                "metadata: expected an object",
+            ),
+        ];
+        for (object, detail) in cases {
+            let Reading::Park(failure) = read(&entry("charge.updated", object)) else {
+                panic!("{object}")
+            };
+            assert_eq!(failure.reason, "unreadable_object");
+            assert!(failure.detail.contains(detail), "{}", failure.detail);
+        }
+    }
+
+    #[test]
+    fn nesting_too_deep_to_read_is_parked() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let mut entry = entry("charge.updated", r#"{"object":"charge","id":"ch_1"}"#);
+        entry.body = Bytes::from(format!(r#"{{"data":{{"object":{{"id":"ch_1","x":{deep}}}}}}}"#));
+        assert!(matches!(read(&entry), Reading::Park(_)));
+    }
+}

@@ -1,0 +1,88 @@
+//! What the worker tells the outside: metrics and logs, in one place, so that names and labels stay one set.
+
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+use shared::admin::Readiness;
+use shared::queue::QueueError;
+use shared::telemetry::COMMIT_LATENCY;
+
+use crate::item::{Fate, Item};
+use crate::park::Failure;
+
+/// Every value of the `outcome` label.
+const OUTCOMES: [&str; 4] = ["applied", "ignored", "parked", "duplicate"];
+
+/// Shows all counters at zero, so that a rate can be taken from the first event on.
+pub(crate) fn init() {
+    for outcome in OUTCOMES {
+        counter!("tollgate_events_total", "outcome" => outcome).absolute(0);
+    }
+    counter!("tollgate_worker_contention_total").absolute(0);
+    counter!("tollgate_worker_acknowledge_failures_total").absolute(0);
+}
+
+/// A chunk is done.
+pub(crate) fn chunk(entries: usize, took: Duration) {
+    histogram!("tollgate_worker_chunk_duration_seconds").record(took.as_secs_f64());
+    counter!("tollgate_worker_chunks_total").increment(1);
+    counter!("tollgate_worker_chunk_entries_total").increment(entries as u64);
+}
+
+/// A batch is committed.
+pub(crate) fn fates(batch: &[Item], fates: &[Fate], now_ms: i64) {
+    for (item, fate) in batch.iter().zip(fates) {
+        let outcome = match fate {
+            Fate::Settled(status) => status.as_str(),
+            Fate::Duplicate => "duplicate",
+        };
+        counter!("tollgate_events_total", "outcome" => outcome).increment(1);
+        if let (Fate::Settled(status), Some(entry)) = (fate, item.entry()) {
+            let waited = u64::try_from(now_ms - entry.meta.received_at_ms).unwrap_or(0);
+            histogram!(COMMIT_LATENCY).record(Duration::from_millis(waited).as_secs_f64());
+            let envelope = &entry.meta.envelope;
+            tracing::debug!(
+                event = envelope.id,
+                r#type = envelope.event_type,
+                status = status.as_str(),
+                traceparent = entry.meta.traceparent,
+                "settled"
+            );
+        }
+    }
+}
+
+/// One event is at fault.
+pub(crate) fn set_aside(item: &Item, failure: &Failure) {
+    let envelope = item.entry().map(|entry| &entry.meta.envelope);
+    let event_type = envelope.map_or("", |envelope| &envelope.event_type);
+    tracing::error!(
+        entry = %item.id,
+        event = envelope.map_or("", |envelope| &envelope.id),
+        r#type = event_type,
+        class = failure.class.as_str(),
+        reason = failure.reason,
+        fingerprint = failure.fingerprint(event_type),
+        "event set aside: {}",
+        failure.detail
+    );
+}
+
+/// Two workers were in each other's way.
+pub(crate) fn contention() {
+    counter!("tollgate_worker_contention_total").increment(1);
+}
+
+/// Redis could not be told. The entries come back and are absorbed.
+pub(crate) fn not_acknowledged(entries: usize, error: &QueueError) {
+    counter!("tollgate_worker_acknowledge_failures_total").increment(1);
+    tracing::warn!(entries, "not acknowledged: {error}");
+}
+
+/// A dependency is away. Logged when that begins, not on every attempt.
+pub(crate) fn waiting(readiness: &Readiness, dependency: &'static str, trouble: &str) {
+    if !readiness.problems().contains_key(dependency) {
+        tracing::warn!(dependency, "waiting: {trouble}");
+    }
+    readiness.set(dependency, Some(trouble.to_owned()));
+}

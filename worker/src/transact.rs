@@ -1,0 +1,151 @@
+//! One transaction over one batch: admit, load, decide, write, commit. Every statement is about the whole
+//! batch; nothing here knows which event is at fault when one fails.
+
+use std::collections::{BTreeMap, HashSet};
+
+use domain::{ObjectKey, Snapshot, decide_all};
+use shared::entry::Entry;
+use shared::envelope::Rendering;
+use store::{EventKey, InboxRow, ParkedRow, Status, Store, StoreError};
+
+use crate::item::{Fate, Item};
+use crate::park::Failure;
+use crate::read::Reading;
+
+/// Makes the batch take effect, all of it or nothing, and says what became of each item, in order.
+///
+/// # Errors
+/// [`StoreError`]; nothing has happened, or (when committing) nobody knows, and trying again finds out.
+pub async fn transact(store: &Store, items: &[Item]) -> Result<Vec<Fate>, StoreError> {
+    let inbox = inbox_rows(items);
+    let rows: Vec<InboxRow<'_>> = inbox.values().map(|(_, row)| row.clone()).collect();
+    let mut tx = store.begin().await?;
+    let admitted = if rows.is_empty() {
+        HashSet::new()
+    } else {
+        tx.admit(&rows).await?
+    };
+    let fates: Vec<Fate> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| fate(index, item, &inbox, &admitted))
+        .collect();
+    let new = || {
+        items
+            .iter()
+            .zip(&fates)
+            .filter(|(_, fate)| **fate != Fate::Duplicate)
+            .map(|(item, _)| item)
+    };
+
+    let snapshots: Vec<Snapshot> = new().filter_map(Item::snapshot).cloned().collect();
+    let state = tx.lock_objects(&keys_of(&snapshots)).await?;
+    tx.write(decide_all(state, snapshots)).await?;
+    tx.park(&new().filter_map(parked_row).collect::<Vec<_>>()).await?;
+    tx.commit().await?;
+    Ok(fates)
+}
+
+/// The rows to admit, sorted and without repeats, each with the index of the item it is for.
+fn inbox_rows(items: &[Item]) -> BTreeMap<EventKey, (usize, InboxRow<'_>)> {
+    let mut rows = BTreeMap::new();
+    for (index, item) in items.iter().enumerate() {
+        if let Some(row) = inbox_row(item) {
+            rows.entry(row.key.clone()).or_insert((index, row));
+        }
+    }
+    rows
+}
+
+fn fate(
+    index: usize,
+    item: &Item,
+    inbox: &BTreeMap<EventKey, (usize, InboxRow<'_>)>,
+    admitted: &HashSet<EventKey>,
+) -> Fate {
+    let Some(entry) = item.storable() else {
+        return Fate::Settled(Status::Parked);
+    };
+    let key = event_key(entry);
+    // The first of several deliveries in one batch is the event, the others repeat it.
+    let is_first = inbox.get(&key).is_some_and(|(first, _)| *first == index);
+    if is_first && admitted.contains(&key) {
+        Fate::Settled(status(&item.reading))
+    } else {
+        Fate::Duplicate
+    }
+}
+
+fn keys_of(snapshots: &[Snapshot]) -> Vec<ObjectKey> {
+    let mut keys: Vec<ObjectKey> = snapshots.iter().map(|snapshot| snapshot.key.clone()).collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn event_key(entry: &Entry) -> EventKey {
+    let envelope = &entry.meta.envelope;
+    EventKey {
+        account: envelope.account.clone().unwrap_or_default(),
+        id: envelope.id.clone(),
+    }
+}
+
+fn status(reading: &Reading) -> Status {
+    match reading {
+        Reading::Snapshot(_) => Status::Applied,
+        Reading::Ignore(_) => Status::Ignored,
+        Reading::Park(_) => Status::Parked,
+    }
+}
+
+fn inbox_row(item: &Item) -> Option<InboxRow<'_>> {
+    let entry = item.storable()?;
+    let envelope = &entry.meta.envelope;
+    Some(InboxRow {
+        key: event_key(entry),
+        event_type: &envelope.event_type,
+        rendering: match envelope.rendering {
+            Rendering::Snapshot => "snapshot",
+            Rendering::Thin => "thin",
+        },
+        created: envelope.created,
+        livemode: envelope.livemode,
+        api_version: envelope.api_version.as_deref(),
+        object_type: envelope.object_type.as_deref(),
+        object_id: envelope.object_id.as_deref(),
+        endpoint: &entry.meta.endpoint,
+        received_at_ms: entry.meta.received_at_ms,
+        status: status(&item.reading),
+        reason: match &item.reading {
+            Reading::Snapshot(_) => None,
+            Reading::Ignore(reason) => Some(reason.as_str()),
+            Reading::Park(failure) => Some(failure.reason),
+        },
+        body: std::str::from_utf8(&entry.body).ok()?,
+    })
+}
+
+fn parked_row(item: &Item) -> Option<ParkedRow> {
+    let Reading::Park(failure) = &item.reading else {
+        return None;
+    };
+    let envelope = item.entry().map(|entry| &entry.meta.envelope);
+    let event_type = envelope.map_or("", |envelope| &envelope.event_type);
+    Some(ParkedRow {
+        entry_id: item.id.to_string(),
+        account: envelope.map(|envelope| envelope.account.clone().unwrap_or_default()),
+        event_id: envelope.map(|envelope| envelope.id.clone()),
+        event_type: envelope.map(|_| event_type.to_owned()),
+        class: failure.class,
+        reason: failure.reason,
+        fingerprint: Failure::fingerprint(failure, event_type),
+        detail: failure.detail.clone(),
+        deliveries: item.deliveries,
+        entry: if item.storable().is_none() {
+            Some(item.raw())
+        } else {
+            None
+        },
+    })
+}
