@@ -1,0 +1,193 @@
+//! Histories: one customer lives through something, and every event of it is recorded.
+//!
+//! A [`History`] is a clock, a customer and the events so far. Its methods are the things that can
+//! happen (`subscribe`, `renew`, `refund`, ...); a [`Story`] strings them together. Objects are plain
+//! values the story holds and hands to the next step, so ids stay coherent by construction.
+
+mod billing;
+mod changes;
+mod free;
+mod money;
+mod notices;
+mod shop;
+mod stories;
+
+use serde_json::Value;
+
+pub use notices::{thin_about, unknown};
+pub use shop::catalogue_events;
+pub use stories::{STORIES, Story};
+
+use crate::{
+    ApiVersion,
+    catalogue::Catalogue,
+    dice::Dice,
+    event::{Cause, Data, Event, Snapshot},
+    json::previous_attributes,
+    mint::Mint,
+    objects::customer::Customer,
+};
+
+/// Seconds in a day.
+pub const DAY: i64 = 86_400;
+/// Length of a billing month in the simulation, seconds.
+pub const MONTH: i64 = 30 * DAY;
+/// A history ends up to this long before the start of the run, seconds.
+pub const AGE_MAX: i64 = 21 * DAY;
+
+const FIRST_NAMES: &[&str] = &[
+    "Ada", "Bea", "Cem", "Dia", "Eli", "Fay", "Gus", "Ida", "Jon", "Kim", "Lea",
+];
+const LAST_NAMES: &[&str] = &[
+    "Abel", "Brandt", "Costa", "Dietz", "Evans", "Fuchs", "Girard", "Ito", "Novak",
+];
+
+/// One customer's life so far.
+#[derive(Debug)]
+pub struct History<'a> {
+    catalogue: &'a Catalogue,
+    version: ApiVersion,
+    /// Events of a connected account name it.
+    connected: bool,
+    mint: Mint,
+    clock: i64,
+    cause: Cause,
+    customer: Customer,
+    events: Vec<Event>,
+}
+
+/// Where and when a story takes place.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting<'a> {
+    /// The shop.
+    pub catalogue: &'a Catalogue,
+    /// The version the endpoint is pinned to.
+    pub version: ApiVersion,
+    /// Whether the shop is a connected account, whose events carry `account`.
+    pub connected: bool,
+    /// Seed of everything random in the story.
+    pub seed: u64,
+    /// Unix seconds that no event's `created` lies after.
+    pub now: i64,
+}
+
+/// Lets a new customer live through `story`, so that it ends at most [`AGE_MAX`] before
+/// `setting.now`, and returns the events in the order they happened.
+#[must_use]
+pub fn tell(story: &Story, setting: Setting<'_>) -> Vec<Event> {
+    let mut dice = Dice::new(setting.seed);
+    let begin = setting.now - story.days * DAY - dice.seconds(0, AGE_MAX);
+    let mut history = History::new(setting, dice, begin);
+    (story.tell)(&mut history);
+    history.events
+}
+
+impl<'a> History<'a> {
+    fn new(setting: Setting<'a>, dice: Dice, begin: i64) -> Self {
+        let mut mint = Mint::new(dice, setting.catalogue.suffix.clone());
+        let customer = new_customer(&mut mint, begin);
+        Self {
+            catalogue: setting.catalogue,
+            version: setting.version,
+            connected: setting.connected,
+            mint,
+            clock: begin,
+            cause: Cause::default(),
+            customer,
+            events: Vec::new(),
+        }
+    }
+
+    /// What follows is caused by one API request.
+    fn by_api(&mut self) {
+        let id = format!("req_{}", self.mint.text(14));
+        self.cause = Cause {
+            id: Some(id),
+            idempotency_key: Some(self.mint.uuid()),
+        };
+    }
+
+    /// What follows happens by itself (renewals, retries, banks).
+    fn by_itself(&mut self) {
+        self.cause = Cause::default();
+    }
+
+    /// Lets between `low` and `high` seconds pass.
+    fn pass(&mut self, low: i64, high: i64) {
+        self.clock += self.mint.dice.seconds(low, high);
+    }
+
+    /// An id of the kind `evt_1...` made now.
+    fn id(&mut self, prefix: &str) -> String {
+        self.mint.id(prefix, self.clock)
+    }
+
+    /// An id of the kind `pi_3...` made now.
+    fn payment_id(&mut self, prefix: &str) -> String {
+        self.mint.payment_id(prefix, self.clock)
+    }
+
+    /// Records an event about `object`.
+    fn emit(&mut self, kind: &str, object: Value) {
+        self.record(kind, object, None);
+    }
+
+    /// Records an event about a change, with its `previous_attributes`.
+    fn emit_change(&mut self, kind: &str, before: &Value, after: Value) {
+        let previous = previous_attributes(before, &after);
+        self.record(kind, after, Some(previous));
+    }
+
+    fn record(&mut self, kind: &str, object: Value, previous_attributes: Option<Value>) {
+        let account = self.connected.then_some(self.catalogue.account.as_str());
+        let snapshot = Snapshot {
+            id: event_id(&mut self.mint, kind, self.clock),
+            object: "event",
+            account,
+            api_version: self.version.as_str(),
+            context: account.filter(|_| self.version.is_current()),
+            created: self.clock,
+            data: Data {
+                object,
+                previous_attributes,
+            },
+            livemode: false,
+            pending_webhooks: 1,
+            request: &self.cause,
+            kind,
+        };
+        self.events.push(snapshot.into_event(self.version));
+    }
+}
+
+/// Events about payments begin with `evt_3`, all others with `evt_1`.
+fn event_id(mint: &mut Mint, kind: &str, at: i64) -> String {
+    let payment = ["charge.", "payment_intent.", "refund."]
+        .iter()
+        .any(|prefix| kind.starts_with(prefix));
+    if payment {
+        mint.payment_id("evt", at)
+    } else {
+        mint.id("evt", at)
+    }
+}
+
+fn new_customer(mint: &mut Mint, created: i64) -> Customer {
+    let first = *mint.dice.pick(FIRST_NAMES);
+    let last = *mint.dice.pick(LAST_NAMES);
+    let user = mint.text(10).to_lowercase();
+    Customer {
+        id: mint.short("cus"),
+        created,
+        email: format!(
+            "{}.{}.{user}@example.com",
+            first.to_lowercase(),
+            last.to_lowercase()
+        ),
+        name: format!("{first} {last}"),
+        user_id: format!("usr_{user}"),
+        invoice_prefix: mint.upper(8),
+        next_invoice_sequence: 1,
+        currency: None,
+    }
+}

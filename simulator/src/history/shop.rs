@@ -1,0 +1,160 @@
+//! The customer's own data, what they may use, the shop's catalogue, and invoices in trouble.
+
+use super::{DAY, History, Setting};
+use crate::{
+    dice::Dice,
+    event::Event,
+    objects::{
+        catalogue::{Price, Product},
+        entitlement::{Entitlement, summary},
+        invoice::Invoice,
+        subscription::Subscription,
+    },
+};
+
+/// The events of the whole catalogue of a shop, as of the day it opened.
+#[must_use]
+pub fn catalogue_events(setting: Setting<'_>) -> Vec<Event> {
+    let mut history = History::new(setting, Dice::new(setting.seed), setting.now);
+    history.by_api();
+    for product in &setting.catalogue.products {
+        history.clock = product.created;
+        history.emit("product.created", product.json(setting.version));
+    }
+    for price in setting.catalogue.prices() {
+        history.announce_price("created", price);
+    }
+    history.events
+}
+
+impl History<'_> {
+    /// Every recurring price is announced as a plan too, under the same id.
+    fn announce_price(&mut self, what: &str, price: &Price) {
+        if price.monthly {
+            self.emit(&format!("plan.{what}"), price.plan_json(self.version));
+        }
+        self.emit(&format!("price.{what}"), price.json(self.version));
+    }
+
+    /// A product that is tried out and withdrawn again.
+    pub(super) fn try_product(&mut self) {
+        self.by_api();
+        let mut product = Product::new(self.mint.short("prod"), self.clock, "Trial balloon", 300);
+        self.emit("product.created", product.json(self.version));
+        let mut price = self.new_price(&product);
+        self.announce_price("created", &price);
+        self.pass(60, 3600);
+        let before = product.json(self.version);
+        product.default_price = Some(price.id.clone());
+        product.updated = self.clock;
+        self.emit_change("product.updated", &before, product.json(self.version));
+        self.pass(60, DAY);
+        let (plan, before) = (price.plan_json(self.version), price.json(self.version));
+        price.active = false;
+        self.emit_change("plan.updated", &plan, price.plan_json(self.version));
+        self.emit_change("price.updated", &before, price.json(self.version));
+        self.pass(60, 3600);
+        self.announce_price("deleted", &price);
+        product.active = false;
+        self.emit("product.deleted", product.json(self.version));
+    }
+
+    fn new_price(&mut self, product: &Product) -> Price {
+        Price {
+            id: self.id("price"),
+            product: product.id.clone(),
+            created: self.clock,
+            name: product.name.clone(),
+            lookup_key: format!("balloon_{}", self.mint.text(6).to_lowercase()),
+            currency: "usd",
+            unit_amount: 300,
+            credits: product.credits,
+            monthly: true,
+            active: true,
+        }
+    }
+
+    /// The customer may use what the plan includes.
+    pub(super) fn entitle(&mut self) {
+        self.by_itself();
+        let id = |prefix: &str, token: String| format!("{prefix}_test_61{token}");
+        let active = vec![Entitlement {
+            id: id("ent", self.mint.text(30)),
+            feature: id("feat", self.mint.text(30)),
+            lookup_key: "api_access",
+        }];
+        self.change_entitlements(&[], &active);
+    }
+
+    fn change_entitlements(&mut self, before: &[Entitlement], after: &[Entitlement]) {
+        let customer = self.customer.id.clone();
+        let (before, after) = (summary(&customer, before), summary(&customer, after));
+        self.emit_change("entitlements.active_entitlement_summary.updated", &before, after);
+    }
+
+    /// The customer changes their mail address.
+    pub(super) fn change_email(&mut self) {
+        self.by_api();
+        self.pass(3600, DAY);
+        let before = self.customer.json(self.version);
+        self.customer.email = format!("new.{}", self.customer.email);
+        let after = self.customer.json(self.version);
+        self.emit_change("customer.updated", &before, after);
+    }
+
+    /// The customer is deleted, which ends the subscription at once.
+    pub(super) fn delete_customer(&mut self, subscription: &mut Subscription) {
+        self.by_api();
+        self.pass(3600, 3 * DAY);
+        self.end(subscription, "cancellation_requested");
+        let object = self.customer.json(self.version);
+        self.emit("customer.deleted", object);
+    }
+
+    /// An invoice that cannot be finalized at first, is announced as due and overdue, and is then
+    /// paid out of band, a little too much.
+    pub(super) fn trouble(&mut self, subscription: &Subscription) {
+        self.by_api();
+        self.pass(3600, DAY);
+        let mut invoice = self.draft(subscription, "manual");
+        self.emit("invoice.created", invoice.json(self.version));
+        self.clock += 5;
+        self.change_invoice("invoice.finalization_failed", &mut invoice, |invoice| {
+            invoice.finalization_error = Some("customer_tax_location_invalid");
+        });
+        self.pass(60, 3600);
+        invoice.finalization_error = None;
+        self.finalize(&mut invoice);
+        self.clock += 5;
+        let next = Some(self.clock + 3 * DAY);
+        self.change_invoice("invoice.updated", &mut invoice, |invoice| {
+            invoice.next_payment_attempt = next;
+            invoice.attempt_count += 1;
+        });
+        self.by_itself();
+        self.clock += 2 * DAY;
+        self.emit("invoice.will_be_due", invoice.json(self.version));
+        self.clock += 2 * DAY;
+        self.emit("invoice.overdue", invoice.json(self.version));
+        self.clock += DAY;
+        self.pay_out_of_band(&mut invoice);
+    }
+
+    /// Paid at the shop's counter: `invoice.paid`, but no `invoice.payment_succeeded`.
+    fn pay_out_of_band(&mut self, invoice: &mut Invoice) {
+        let now = self.clock;
+        self.change_invoice("invoice.paid", invoice, |invoice| {
+            invoice.status = "paid";
+            invoice.out_of_band = true;
+            invoice.amount_paid = invoice.total();
+            invoice.next_payment_attempt = None;
+            invoice.paid_at = Some(now);
+        });
+        if self.version.is_current() {
+            self.clock += 3600;
+            self.change_invoice("invoice.overpaid", invoice, |invoice| {
+                invoice.amount_overpaid = 100
+            });
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The Checkout session.
+
+use serde_json::{Value, json};
+
+use super::{Method, address, customer::Customer};
+use crate::{
+    ApiVersion,
+    json::{merge, nulls},
+};
+
+/// How long a session stays open, seconds.
+pub const OPEN_SECONDS: i64 = 86_400;
+
+/// What the session buys.
+#[derive(Debug, Clone)]
+pub enum Purchase {
+    /// `mode=payment`; `intent` is null until the customer confirms.
+    Payment {
+        /// `pi_...`.
+        intent: Option<String>,
+    },
+    /// `mode=subscription`.
+    Subscription {
+        /// `sub_...`.
+        subscription: String,
+        /// `in_...` of the first invoice.
+        invoice: String,
+    },
+}
+
+/// A visit to Checkout.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// `cs_test_...`.
+    pub id: String,
+    /// Unix seconds.
+    pub created: i64,
+    /// Who buys.
+    pub customer: Customer,
+    /// What is bought.
+    pub purchase: Purchase,
+    /// Minor units.
+    pub amount: i64,
+    /// Lower-case ISO code.
+    pub currency: String,
+    /// The shop's metadata: `user_id`, and for top-ups `credits` and `price_id`.
+    pub metadata: Value,
+    /// How it is paid.
+    pub method: Method,
+    /// `open`, `complete` or `expired`.
+    pub status: &'static str,
+    /// `paid`, `unpaid` or `no_payment_required`.
+    pub payment_status: &'static str,
+}
+
+impl Session {
+    /// The session as `version` renders it.
+    #[must_use]
+    pub fn json(&self, version: ApiVersion) -> Value {
+        merge([
+            constants(),
+            self.common(),
+            self.purchase(),
+            self.state(version),
+            self.moved(version),
+        ])
+    }
+
+    fn common(&self) -> Value {
+        json!({
+            "id": self.id, "object": "checkout.session", "amount_subtotal": self.amount,
+            "amount_total": self.amount, "cancel_url": "https://app.example.com/billing/cancel",
+            "client_reference_id": self.customer.user_id, "created": self.created, "currency": self.currency,
+            "custom_fields": [], "customer": self.customer.id, "expires_at": self.created + OPEN_SECONDS,
+            "livemode": false, "metadata": self.metadata, "payment_method_options": self.options(),
+            "payment_method_types": [self.method.as_str()], "phone_number_collection": {"enabled": false},
+            "shipping_options": [],
+            "success_url": "https://app.example.com/billing/success?session_id={CHECKOUT_SESSION_ID}",
+            "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+            "custom_text": nulls(&["after_submit", "shipping_address", "submit", "terms_of_service_acceptance"])
+        })
+    }
+
+    fn options(&self) -> Value {
+        match self.method {
+            Method::Card => json!({"card": {"request_three_d_secure": "automatic"}}),
+            Method::UsBankAccount => json!({"us_bank_account": {"verification_method": "automatic"}}),
+        }
+    }
+
+    fn purchase(&self) -> Value {
+        match &self.purchase {
+            Purchase::Payment { intent } => json!({
+                "customer_creation": "if_required", "invoice": null, "invoice_creation": invoice_creation(),
+                "mode": "payment", "payment_intent": intent, "payment_method_collection": "if_required",
+                "subscription": null
+            }),
+            Purchase::Subscription {
+                subscription,
+                invoice,
+            } => json!({
+                "customer_creation": null, "invoice": invoice, "invoice_creation": null,
+                "mode": "subscription", "payment_intent": null, "payment_method_collection": "always",
+                "subscription": subscription
+            }),
+        }
+    }
+
+    fn state(&self, version: ApiVersion) -> Value {
+        let url = (self.status == "open").then(|| format!("https://checkout.stripe.com/c/pay/{}", self.id));
+        json!({
+            "customer_details": self.details(version), "payment_status": self.payment_status,
+            "status": self.status, "url": url
+        })
+    }
+
+    fn details(&self, version: ApiVersion) -> Value {
+        let known = if self.status == "complete" {
+            json!({"address": address(), "name": self.customer.name, "tax_ids": []})
+        } else {
+            nulls(&["address", "name", "tax_ids"])
+        };
+        let newer = if version.is_current() {
+            nulls(&["business_name", "individual_name"])
+        } else {
+            Value::Null
+        };
+        merge([
+            json!({"email": self.customer.email, "phone": null, "tax_exempt": "none"}),
+            known,
+            newer,
+        ])
+    }
+
+    fn moved(&self, version: ApiVersion) -> Value {
+        if !version.is_current() {
+            let tax = nulls(&["liability", "status"]);
+            let tax = merge([tax, json!({"enabled": false})]);
+            return json!({"automatic_tax": tax, "shipping_details": null, "ui_mode": "hosted"});
+        }
+        merge([
+            nulls(&[
+                "allowed_payment_method_types",
+                "customer_account",
+                "integration_identifier",
+                "managed_payments",
+                "optional_items",
+                "origin_context",
+                "permissions",
+                "wallet_options",
+            ]),
+            json!({
+                "adaptive_pricing": {"enabled": true},
+                "automatic_tax": merge([nulls(&["liability", "provider", "status"]), json!({"enabled": false})]),
+                "collected_information": nulls(&["business_name", "individual_name", "shipping_details"]),
+                "discounts": [], "ui_mode": "hosted_page"
+            }),
+        ])
+    }
+}
+
+fn invoice_creation() -> Value {
+    let data = nulls(&[
+        "account_tax_ids",
+        "custom_fields",
+        "description",
+        "footer",
+        "issuer",
+        "rendering_options",
+    ]);
+    json!({"enabled": false, "invoice_data": merge([data, json!({"metadata": {}})])})
+}
+
+fn constants() -> Value {
+    nulls(&[
+        "after_expiration",
+        "allow_promotion_codes",
+        "billing_address_collection",
+        "client_secret",
+        "consent",
+        "consent_collection",
+        "currency_conversion",
+        "customer_email",
+        "locale",
+        "payment_link",
+        "payment_method_configuration_details",
+        "recovered_from",
+        "saved_payment_method_options",
+        "setup_intent",
+        "shipping_address_collection",
+        "shipping_cost",
+        "submit_type",
+    ])
+}

@@ -1,0 +1,69 @@
+//! The customer.
+
+use serde_json::{Value, json};
+
+use crate::{
+    ApiVersion,
+    json::{merge, nulls},
+};
+
+/// A customer of the shop.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    /// `cus_...`.
+    pub id: String,
+    /// Unix seconds.
+    pub created: i64,
+    /// Mail address, in a domain reserved for examples.
+    pub email: String,
+    /// Full name.
+    pub name: String,
+    /// The shop's own id of the user; written to `metadata.user_id`.
+    pub user_id: String,
+    /// First part of invoice numbers.
+    pub invoice_prefix: String,
+    /// Second part of the next invoice number.
+    pub next_invoice_sequence: u32,
+    /// Set by the first charge.
+    pub currency: Option<String>,
+}
+
+impl Customer {
+    /// The customer as `version` renders it.
+    #[must_use]
+    pub fn json(&self, version: ApiVersion) -> Value {
+        let newer = if version.is_current() {
+            nulls(&["customer_account"])
+        } else {
+            Value::Null
+        };
+        merge([
+            nulls(&[
+                "address",
+                "default_source",
+                "description",
+                "discount",
+                "phone",
+                "shipping",
+                "test_clock",
+            ]),
+            json!({
+                "id": self.id, "object": "customer", "balance": 0, "created": self.created,
+                "currency": self.currency, "delinquent": false, "email": self.email,
+                "invoice_prefix": self.invoice_prefix,
+                "invoice_settings": nulls(&["custom_fields", "default_payment_method", "footer", "rendering_options"]),
+                "livemode": false, "metadata": {"user_id": self.user_id}, "name": self.name,
+                "next_invoice_sequence": self.next_invoice_sequence,
+                "preferred_locales": ["en-US"], "tax_exempt": "none"
+            }),
+            newer,
+        ])
+    }
+
+    /// Takes the next invoice number.
+    pub fn next_invoice_number(&mut self) -> String {
+        let number = format!("{}-{:04}", self.invoice_prefix, self.next_invoice_sequence);
+        self.next_invoice_sequence += 1;
+        number
+    }
+}
