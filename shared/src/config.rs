@@ -89,6 +89,16 @@ impl Env {
         self.0.insert(name.to_owned(), value.to_owned());
         self
     }
+
+    /// The same environment with one variable set, unless it is set already.
+    #[must_use]
+    pub fn with_default(self, name: &str, value: &str) -> Self {
+        if self.get(name).is_some() {
+            self
+        } else {
+            self.with(name, value)
+        }
+    }
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {

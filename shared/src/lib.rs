@@ -7,5 +7,6 @@ pub mod entry;
 pub mod envelope;
 pub mod lifecycle;
 pub mod queue;
+pub mod role;
 pub mod signature;
 pub mod telemetry;

@@ -21,7 +21,9 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use shared::admin::{self, Readiness};
 use shared::clock::Clock;
+use shared::config::{ConfigError, Env, Setting};
 use shared::queue::{Consumer, Keys, Leases, QueueError};
+use shared::role::Role;
 use store::{SchemaError, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -145,16 +147,29 @@ fn consumer_name(clock: &Clock) -> String {
     format!("{host}-{}-{:x}", std::process::id(), clock.unix_ms())
 }
 
-/// Runs a worker as a process of its own: runtime, signals, metrics.
-///
-/// # Errors
-/// [`WorkerError`] as [`run`] gives it, or when the process cannot be set up.
-pub fn run_process(config: WorkerConfig, clock: Clock) -> Result<(), WorkerError> {
-    let ended = |error: &dyn std::fmt::Display| WorkerError::Ended(error.to_string());
-    let runtime = tokio::runtime::Runtime::new().map_err(|e| ended(&e))?;
-    runtime.block_on(async {
-        let metrics = shared::telemetry::init_metrics().map_err(|e| ended(&e))?;
-        let stop = shared::lifecycle::on_signals(config.common.shutdown).map_err(|e| ended(&e))?;
-        run(config, clock, metrics, stop).await
-    })
+/// The worker as a process.
+pub struct Worker;
+
+impl Role for Worker {
+    type Config = WorkerConfig;
+    const NAME: &'static str = "worker";
+    const ABOUT: &'static str = "Claims events from Redis and applies each exactly once in effect to Postgres. Run as many as you like.";
+    const SETTINGS: &'static [Setting] = config::SETTINGS;
+    const THREADS_MAX: usize = 16;
+
+    fn configure(env: &Env) -> Result<WorkerConfig, ConfigError> {
+        WorkerConfig::from_env(env)
+    }
+
+    fn shutdown(config: &WorkerConfig) -> Duration {
+        config.common.shutdown
+    }
+
+    async fn run(
+        config: WorkerConfig,
+        metrics: PrometheusHandle,
+        stop: CancellationToken,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        Ok(run(config, Clock::system(), metrics, stop).await?)
+    }
 }

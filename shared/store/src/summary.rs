@@ -18,14 +18,6 @@ pub struct Tally {
     pub parked: u64,
 }
 
-impl Tally {
-    /// All of them.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.applied + self.ignored + self.parked
-    }
-}
-
 /// A table with its size and one of its rows, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExampleRows {
@@ -38,12 +30,13 @@ pub struct ExampleRows {
 }
 
 impl Store {
-    /// Counts events by status. Reads the whole index: for a demo or an idle moment, not for a dashboard.
+    /// Counts, among `ids`, events by what became of them.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn tally(&self) -> Result<Tally, StoreError> {
-        let rows = sqlx::query("SELECT status, count(*) FROM events GROUP BY status")
+    pub async fn tally_of(&self, ids: &[String]) -> Result<Tally, StoreError> {
+        let rows = sqlx::query("SELECT status, count(*) FROM events WHERE id = ANY($1) GROUP BY status")
+            .bind(ids)
             .fetch_all(self.pool())
             .await?;
         let mut tally = Tally::default();
@@ -56,11 +49,14 @@ impl Store {
                 _ => tally.parked = count,
             }
         }
-        // An entry that was no event at all is parked without a row in events.
-        let strangers: i64 = sqlx::query_scalar("SELECT count(*) FROM parked_events WHERE event_id IS NULL")
-            .fetch_one(self.pool())
-            .await?;
-        tally.parked += u64::try_from(strangers).unwrap_or(0);
+        // An event whose row was refused is parked without one.
+        let bare: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM parked_events WHERE event_id = ANY($1) AND entry IS NOT NULL",
+        )
+        .bind(ids)
+        .fetch_one(self.pool())
+        .await?;
+        tally.parked += u64::try_from(bare).unwrap_or(0);
         Ok(tally)
     }
 
