@@ -1,0 +1,168 @@
+//! `tollgate dev`: the whole product on one machine with nothing configured.
+//!
+//! The order of things: [`services`] (Redis, Postgres), the schema, [`processes`] (ingest and workers, each
+//! a process of its own, so that one can be killed), the ready line, [`demo`], its [`summary`], and then it
+//! stays up until Ctrl-C.
+
+mod demo;
+mod http;
+mod latency;
+mod processes;
+mod progress;
+mod services;
+mod summary;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+use shared::config::Env;
+use tokio_util::sync::CancellationToken;
+
+use crate::{EXIT_INTERRUPTED, answer, fail};
+use processes::Processes;
+use services::Services;
+use stack::Stack;
+
+/// Longest the roles may take to get ready. A debug build on a busy machine needs a few seconds.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest everything may take to stop after Ctrl-C.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What `tollgate dev` takes. `REDIS_URL`, `DATABASE_URL` and `STRIPE_WEBHOOK_SECRET` are used when set.
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct Options {
+    /// Print one JSON object when ready, and one after the demo
+    #[arg(long)]
+    json: bool,
+    /// Send nothing; just stay up
+    #[arg(long)]
+    no_demo: bool,
+    /// End after the demo, with a non-zero status when something was lost
+    #[arg(long, conflicts_with = "no_demo")]
+    exit_after_demo: bool,
+    /// Keep Redis's and Postgres's data here [default: a temporary directory, removed at the end]
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Worker processes
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=32))]
+    workers: u8,
+    /// Distinct events the demo sends
+    #[arg(long, default_value_t = 5_000)]
+    events: usize,
+    /// Deliveries a second in the demo; 0 is as fast as they are answered
+    #[arg(long, default_value_t = 1_000)]
+    rate: u32,
+    /// Repeats the demo's events [default: another one each time]
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// The line for scripts.
+#[derive(Serialize)]
+struct Ready<'a> {
+    /// The whole address to POST to.
+    ingest_url: &'a str,
+    /// Base of ingest's `/livez`, `/readyz` and `/metrics`.
+    admin_url: &'a str,
+    worker_admin_urls: Vec<&'a str>,
+    webhook_secret: &'a str,
+    database_url: &'a str,
+    redis_url: &'a str,
+    ingest_pid: u32,
+    worker_pids: Vec<u32>,
+}
+
+/// Runs the command.
+pub(crate) fn main(options: Options) -> ExitCode {
+    let env = Env::of_process();
+    shared::telemetry::init_logs(
+        &env.clone()
+            .with("TOLLGATE_LOG_FORMAT", "text")
+            .with_default("TOLLGATE_LOG", "warn"),
+    );
+    // Before there is a runtime, so that Ctrl-C still ends a long fetch the plain way.
+    let stack = match services::start(&options, &env) {
+        Ok(stack) => stack,
+        Err(error) => return fail(&error),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(session(&options, &env, stack)) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => fail(&error),
+    }
+}
+
+async fn session(options: &Options, env: &Env, stack: Stack) -> Result<u8, Box<dyn std::error::Error>> {
+    let services = &Services::new(stack, env)?;
+    let stop = shared::lifecycle::on_signals(STOP_TIMEOUT)?;
+    services.migrate().await?;
+    let processes = Processes::start(options, env, services)?;
+    let supervisor = processes.supervise();
+    let status = tokio::select! {
+        status = use_it(options, services, &processes, &stop) => status,
+        () = interrupted(&stop, options) => Ok(EXIT_INTERRUPTED),
+    };
+    supervisor.abort();
+    progress::say("stopping");
+    processes.stop().await;
+    status
+}
+
+/// A signal before the demo is over interrupts it; afterwards, it is how `dev` ends.
+async fn interrupted(stop: &CancellationToken, options: &Options) {
+    if options.exit_after_demo {
+        stop.cancelled().await;
+    } else {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn use_it(
+    options: &Options,
+    services: &Services,
+    processes: &Processes,
+    stop: &CancellationToken,
+) -> Result<u8, Box<dyn std::error::Error>> {
+    tokio::select! {
+        ready = processes.wait_until_ready(READY_TIMEOUT) => ready?,
+        () = stop.cancelled() => return Ok(EXIT_INTERRUPTED),
+    }
+    announce(options, services, processes);
+    if options.no_demo {
+        stop.cancelled().await;
+        return Ok(0);
+    }
+    let result = demo::run(options, services, processes, stop).await?;
+    summary::show(options, services, processes, &result).await?;
+    if options.exit_after_demo {
+        return Ok(result.status());
+    }
+    if !stop.is_cancelled() {
+        progress::say("still up; Ctrl-C ends it");
+        stop.cancelled().await;
+    }
+    Ok(0)
+}
+
+fn announce(options: &Options, services: &Services, processes: &Processes) {
+    if options.json {
+        let ready = Ready {
+            ingest_url: &processes.ingest_url,
+            admin_url: &processes.admin_url,
+            worker_admin_urls: processes.worker_admin_urls().collect(),
+            webhook_secret: services.secret.expose(),
+            database_url: &services.database_url,
+            redis_url: &services.redis_url,
+            ingest_pid: processes.ingest_pid(),
+            worker_pids: processes.worker_pids(),
+        };
+        answer(&serde_json::to_string(&ready).expect("texts and integers always serialise"));
+    } else {
+        progress::say(&format!("ready: POST {}", processes.ingest_url));
+    }
+}

@@ -1,0 +1,139 @@
+//! Redis and Postgres: the user's where an URL says so, private ones otherwise.
+
+use shared::clock::Clock;
+use shared::config::Env;
+use shared::queue::{Durability, Keys, Probe};
+use shared::signature::Secret;
+use stack::{Stack, StackError};
+use store::{SchemaError, Store};
+
+use super::{Options, progress};
+
+/// Connections `dev` itself takes, for migrating and for looking.
+const CONNECTIONS_MAX: u32 = 2;
+/// Random bytes in a made-up webhook secret.
+const SECRET_BYTES: usize = 24;
+
+/// Where things are.
+pub(super) struct Services {
+    /// The queue.
+    pub redis_url: String,
+    /// The system of record.
+    pub database_url: String,
+    /// What the simulator signs with; ingest knows it, perhaps among others.
+    pub secret: Secret,
+    /// All secrets, as ingest takes them.
+    pub secrets: String,
+    /// For looking.
+    pub store: Store,
+    /// For looking.
+    pub probe: Probe,
+    /// What ingest shall demand of Redis.
+    pub durability: Durability,
+    /// Where logs are kept.
+    pub log_dir: std::path::PathBuf,
+    // Last, so that everything above is dropped before the servers stop.
+    stack: Stack,
+}
+
+/// Why `dev` cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServicesError {
+    /// `DATABASE_URL` cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    /// `REDIS_URL` cannot be used.
+    #[error(transparent)]
+    Queue(#[from] shared::queue::QueueError),
+    /// `STRIPE_WEBHOOK_SECRET` cannot be used.
+    #[error("STRIPE_WEBHOOK_SECRET: {0}")]
+    Secret(#[from] shared::signature::SecretError),
+    /// No randomness, or no room.
+    #[error("cannot set up: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Starts what the user did not bring. Takes a second; longer when programs have to be fetched first.
+pub(super) fn start(options: &Options, env: &Env) -> Result<Stack, StackError> {
+    let mut wanted = stack::Options::durable().on_progress(|step| progress::say(&step.to_string()));
+    if let Some(dir) = &options.data_dir {
+        wanted = wanted.with_data_dir(dir);
+    }
+    if env.get("REDIS_URL").is_some() {
+        wanted = wanted.without_redis();
+    }
+    if env.get("DATABASE_URL").is_some() {
+        wanted = wanted.without_postgres();
+    }
+    Stack::start(wanted)
+}
+
+impl Services {
+    /// Looks at what the user brought and at what was started. Needs a runtime.
+    pub(super) fn new(stack: Stack, env: &Env) -> Result<Self, ServicesError> {
+        let url = |name, own: Option<String>| {
+            env.get(name)
+                .map_or_else(|| own.unwrap_or_default(), str::to_owned)
+        };
+        let redis_url = url("REDIS_URL", stack.redis_url());
+        let database_url = url("DATABASE_URL", stack.database_url());
+        let secrets = env
+            .get("STRIPE_WEBHOOK_SECRET")
+            .map_or_else(made_up_secret, |s| Ok(s.to_owned()))?;
+        let prefix = env.get("TOLLGATE_REDIS_PREFIX").unwrap_or("tollgate");
+        let log_dir = stack.dir().join("logs");
+        std::fs::create_dir_all(&log_dir)?;
+        Ok(Self {
+            secret: Secret::new(secrets.split(',').next().unwrap_or_default())?,
+            secrets,
+            store: Store::new(&database_url, "tollgate-dev", CONNECTIONS_MAX)?,
+            probe: Probe::new(&redis_url, Keys::new(prefix, 0))?,
+            durability: if stack.redis().is_some() {
+                Durability::Always
+            } else {
+                Durability::Unsafe
+            },
+            redis_url,
+            database_url,
+            log_dir,
+            stack,
+        })
+    }
+
+    /// Brings the schema up to date, and looks at a Redis that is not ours.
+    pub(super) async fn migrate(&self) -> Result<(), SchemaError> {
+        let applied = self.store.migrate().await?;
+        progress::say(&format!("schema: {} migrations applied", applied.len()));
+        self.store.check_schema().await?;
+        if self.stack.redis().is_none() {
+            self.warn_about_redis().await;
+        }
+        Ok(())
+    }
+
+    /// Any Redis will do for a demonstration, but nobody should learn from it that any will do.
+    async fn warn_about_redis(&self) {
+        match self.probe.clone().durability().await {
+            Ok(report) => {
+                if let Some(shortfall) = report.shortfall(Durability::Everysec) {
+                    progress::say(&format!("warning: {shortfall}"));
+                }
+            }
+            Err(error) => progress::say(&format!("warning: {error}")),
+        }
+    }
+}
+
+fn made_up_secret() -> std::io::Result<String> {
+    use std::io::Read;
+    let mut bytes = [0; SECRET_BYTES];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes
+        .iter()
+        .fold("whsec_".to_owned(), |text, byte| format!("{text}{byte:02x}")))
+}
+
+/// A seed nobody used before.
+pub(super) fn fresh_seed(clock: &Clock) -> u64 {
+    clock.unix_ms().unsigned_abs()
+}

@@ -1,0 +1,101 @@
+//! `tollgate`: every role, and everything an operator needs. Without a subcommand it is `tollgate dev`.
+
+mod dev;
+mod migrate;
+mod simulate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use shared::role::settings_help;
+
+/// Exit status for a run that a signal ended early.
+pub const EXIT_INTERRUPTED: u8 = 130;
+
+/// Stripe events, all the way to Postgres: nothing lost, nothing doubled.
+///
+/// Without a subcommand this is `tollgate dev`: a private Redis and Postgres, all roles, and a demonstration.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    dev: dev::Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything here: private Redis and Postgres, migrations, ingest, workers, simulated Stripe
+    Dev(dev::Options),
+    /// Receive webhooks, verify them, and answer 200 once Redis has them
+    #[command(after_help = settings_help(ingest::SETTINGS))]
+    Ingest,
+    /// Claim events from Redis and apply each exactly once in effect to Postgres
+    #[command(after_help = settings_help(worker::config::SETTINGS))]
+    Worker,
+    /// Bring the database's schema up to date
+    Migrate(migrate::Options),
+    /// Send simulated Stripe events to an endpoint
+    Simulate(simulate::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Dev(cli.dev)) {
+        Command::Dev(options) => dev::main(options),
+        Command::Ingest => shared::role::run::<ingest::Ingest>(),
+        Command::Worker => shared::role::run::<worker::Worker>(),
+        Command::Migrate(options) => migrate::main(&options),
+        Command::Simulate(options) => simulate::main(&options),
+    }
+}
+
+/// Says on stderr why a command failed.
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("tollgate: {error}");
+    ExitCode::FAILURE
+}
+
+/// Answers on stdout; everything else goes to stderr.
+#[expect(clippy::print_stdout, reason = "the one place where a command answers")]
+fn answer(text: &str) {
+    println!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// The README's table is written by hand, for people; this keeps it whole.
+    #[test]
+    fn every_setting_is_in_the_readme() {
+        let readme = include_str!("../../README.md");
+        let roles = [
+            ingest::SETTINGS,
+            worker::config::SETTINGS,
+            shared::config::COMMON_SETTINGS,
+        ];
+        for setting in roles.into_iter().flatten() {
+            assert!(
+                readme.contains(&format!("`{}`", setting.name)),
+                "{} is not in README.md",
+                setting.name
+            );
+        }
+    }
+
+    #[test]
+    fn dev_is_the_default_and_takes_its_options_without_being_named() {
+        let cli = Cli::parse_from(["tollgate", "--json", "--no-demo"]);
+        assert!(cli.command.is_none());
+        assert!(Cli::try_parse_from(["tollgate", "--json", "worker"]).is_err());
+    }
+}
