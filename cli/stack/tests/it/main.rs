@@ -1,0 +1,6 @@
+//! Real processes: what a stack promises while it lives, and when its owner dies.
+
+mod owner;
+mod running;
+mod sources;
+mod support;
