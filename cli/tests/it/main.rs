@@ -1,0 +1,9 @@
+//! The whole product against a real Redis and a real Postgres. One binary, so that the servers start once.
+//!
+//! Each test has a database of its own, cloned from a template, and a key prefix of its own. Nothing sleeps
+//! to synchronise: tests wait for a state, with a limit.
+
+mod fixtures;
+mod queue;
+mod support;
+mod worker;

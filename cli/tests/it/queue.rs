@@ -1,0 +1,157 @@
+//! The queue's promises, on a real Redis.
+
+use std::time::Duration;
+
+use shared::queue::{Claimed, Consumer, DELIVERIES_MAX, LEASE, Settled, StreamId};
+
+use crate::support::{Rig, customer};
+
+const SOON: Duration = Duration::from_secs(5);
+
+async fn claim(consumer: &Consumer, count: usize) -> Vec<Claimed> {
+    consumer.ensure_group().await.expect("a group");
+    let mut reader = consumer.reader().await.expect("a connection");
+    consumer
+        .read_new(&mut reader, count, SOON)
+        .await
+        .expect("entries")
+}
+
+fn ids(claimed: &[Claimed]) -> Vec<StreamId> {
+    claimed.iter().map(|claimed| claimed.id).collect()
+}
+
+/// Makes entries look as if their consumer had been silent for a lease.
+async fn let_leases_run_out(rig: &Rig, consumer: &Consumer, ids: &[StreamId], deliveries: u32) {
+    let mut command = redis::cmd("XCLAIM");
+    command
+        .arg(rig.keys().events)
+        .arg("workers")
+        .arg(consumer.name())
+        .arg(0);
+    for id in ids {
+        command.arg(id.to_string());
+    }
+    command
+        .arg("IDLE")
+        .arg(LEASE.as_millis() as u64)
+        .arg("RETRYCOUNT")
+        .arg(deliveries)
+        .arg("JUSTID");
+    command
+        .query_async::<()>(&mut rig.redis().await)
+        .await
+        .expect("claimed");
+}
+
+#[tokio::test]
+async fn what_is_enqueued_is_claimed_once_and_gone_when_settled() {
+    let rig = Rig::new().await;
+    let bodies: Vec<_> = (0..3).map(|n| customer(n, 1)).collect();
+    rig.enqueue(&bodies).await;
+    let (a, b) = (rig.consumer("a"), rig.consumer("b"));
+    let claimed = claim(&a, 10).await;
+    assert_eq!(claimed.len(), 3);
+    assert!(claimed.iter().all(|claimed| claimed.deliveries == 1));
+    assert_eq!(claimed[1].entry.as_ref().expect("ours").body, bodies[1]);
+    assert!(b.take_over().await.expect("an answer").is_empty(), "leased");
+    a.acknowledge(&Settled::after_commit(ids(&claimed)))
+        .await
+        .expect("acknowledged");
+    assert_eq!(rig.backlog().await, 0);
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_taken_over_by_one() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(0, 1)]).await;
+    let (dead, b, c) = (rig.consumer("dead"), rig.consumer("b"), rig.consumer("c"));
+    let held = ids(&claim(&dead, 1).await);
+    let_leases_run_out(&rig, &dead, &held, 1).await;
+    let (b_got, c_got) = tokio::join!(b.take_over(), c.take_over());
+    let (b_got, c_got) = (b_got.expect("an answer"), c_got.expect("an answer"));
+    assert_eq!(b_got.len() + c_got.len(), 1, "one of them, not both");
+    assert_eq!(
+        b_got
+            .iter()
+            .chain(&c_got)
+            .next()
+            .map(|claimed| claimed.deliveries),
+        Some(2)
+    );
+}
+
+#[tokio::test]
+async fn a_worker_that_wakes_up_late_does_not_take_back_what_another_holds() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(0, 1), customer(1, 1)]).await;
+    let (sleeper, other) = (rig.consumer("sleeper"), rig.consumer("other"));
+    let held = ids(&claim(&sleeper, 2).await);
+    let_leases_run_out(&rig, &sleeper, &held[..1], 1).await;
+    assert_eq!(other.take_over().await.expect("an answer").len(), 1);
+    assert_eq!(
+        sleeper.renew(&held).await.expect("an answer"),
+        1,
+        "only what is still its own"
+    );
+    assert_eq!(other.renew(&held[..1]).await.expect("an answer"), 1);
+}
+
+#[tokio::test]
+async fn what_is_handed_back_goes_at_once_and_does_not_count_against_the_entry() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(0, 1)]).await;
+    let (a, b) = (rig.consumer("a"), rig.consumer("b"));
+    let held = ids(&claim(&a, 1).await);
+    for _ in 0..=DELIVERIES_MAX {
+        assert_eq!(a.hand_back(&held).await.expect("an answer"), 1);
+        let taken = a.take_over().await.expect("an answer");
+        assert_eq!(taken.len(), 1, "no waiting for the lease");
+        assert_eq!(taken[0].deliveries, 1);
+    }
+    assert_eq!(b.hand_back(&held).await.expect("an answer"), 0, "not its own");
+}
+
+#[tokio::test]
+async fn a_consumer_leaves_only_when_it_holds_nothing() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(0, 1)]).await;
+    let a = rig.consumer("a");
+    let held = ids(&claim(&a, 1).await);
+    a.leave().await.expect("an answer");
+    assert_eq!(
+        a.renew(&held).await.expect("an answer"),
+        1,
+        "still pending: nothing was dropped"
+    );
+    a.acknowledge(&Settled::after_commit(held))
+        .await
+        .expect("acknowledged");
+    a.leave().await.expect("an answer");
+    let consumers: Vec<redis::Value> = redis::cmd("XINFO")
+        .arg("CONSUMERS")
+        .arg(rig.keys().events)
+        .arg("workers")
+        .query_async(&mut rig.redis().await)
+        .await
+        .expect("a list");
+    assert!(consumers.is_empty());
+}
+
+#[tokio::test]
+async fn depth_counts_waiting_and_in_flight() {
+    let rig = Rig::new().await;
+    let mut probe = shared::queue::Probe::new(&rig.redis_url, rig.keys()).expect("an URL");
+    let now = shared::clock::Clock::system().unix_ms();
+    assert_eq!(
+        probe.depth(now).await.expect("an answer").entries,
+        0,
+        "no stream is an empty queue"
+    );
+    rig.enqueue(&[customer(0, 1), customer(1, 1)]).await;
+    let claimed = claim(&rig.consumer("a"), 1).await;
+    let depth = probe.depth(now + 60_000).await.expect("an answer");
+    assert_eq!((depth.entries, depth.in_flight), (2, 1));
+    assert!(depth.oldest_age_ms > 30_000, "{}", depth.oldest_age_ms);
+    assert_eq!(claimed.len(), 1);
+}

@@ -1,0 +1,323 @@
+//! What tests stand on.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use shared::clock::Clock;
+use shared::config::Env;
+use shared::entry::{Entry, Meta};
+use shared::envelope::{Envelope, VerifiedBody};
+use shared::queue::{Consumer, Keys, Producer};
+use shared::signature::{Secret, sign};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, PgPool};
+use store::Store;
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Longest a test waits for a state.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Connections a test opens for looking.
+const CONNECTIONS_MAX: u32 = 2;
+pub const SECRET: &str = "whsec_test_secret";
+
+/// A database and a key prefix, for one test.
+pub struct Rig {
+    pub database_url: String,
+    pub redis_url: String,
+    pub prefix: String,
+    pub pool: PgPool,
+}
+
+impl Rig {
+    /// On the servers all tests share.
+    pub async fn new() -> Self {
+        let stack = stack::shared().expect("Redis and Postgres start");
+        let database = clone_template(&stack.admin_url().expect("Postgres was asked for")).await;
+        Self::on(database, stack.redis_url().expect("Redis was asked for")).await
+    }
+
+    /// On servers of the test's own.
+    pub async fn on(database_url: String, redis_url: String) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .connect_lazy(&database_url);
+        let prefix = format!("t{}", unique());
+        Self {
+            pool: pool.expect("an URL"),
+            database_url,
+            redis_url,
+            prefix,
+        }
+    }
+
+    /// Settings for a role, as a process or in this one.
+    pub fn env(&self) -> Env {
+        [
+            ("REDIS_URL", self.redis_url.as_str()),
+            ("DATABASE_URL", self.database_url.as_str()),
+            ("TOLLGATE_REDIS_PREFIX", self.prefix.as_str()),
+            ("TOLLGATE_REDIS_DURABILITY", "unsafe"),
+            ("TOLLGATE_WORKER_ADMIN_ADDR", "127.0.0.1:0"),
+            ("TOLLGATE_INGEST_ADDR", "127.0.0.1:0"),
+            ("TOLLGATE_INGEST_ADMIN_ADDR", "127.0.0.1:0"),
+            ("STRIPE_WEBHOOK_SECRET", SECRET),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    pub fn keys(&self) -> Keys {
+        Keys::new(&self.prefix, 0)
+    }
+
+    pub fn producer(&self) -> Producer {
+        Producer::new(&self.redis_url, self.keys()).expect("an URL")
+    }
+
+    pub fn consumer(&self, name: &str) -> Consumer {
+        Consumer::new(&self.redis_url, self.keys(), name.to_owned()).expect("an URL")
+    }
+
+    pub fn store(&self) -> Store {
+        Store::new(&self.database_url, "test", CONNECTIONS_MAX).expect("an URL")
+    }
+
+    /// A raw connection to Redis.
+    pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.redis_url.as_str()).expect("an URL");
+        client
+            .get_multiplexed_async_connection()
+            .await
+            .expect("Redis answers")
+    }
+
+    /// Puts events into the stream, as ingest would.
+    pub async fn enqueue<'a>(&self, bodies: impl IntoIterator<Item = &'a Bytes>) {
+        let producer = self.producer();
+        for body in bodies {
+            let _receipt = producer.enqueue(&entry(body)).await.expect("Redis takes it");
+        }
+    }
+
+    /// A worker in this process.
+    pub fn worker(&self) -> Running {
+        self.worker_with(self.env())
+    }
+
+    pub fn worker_with(&self, env: Env) -> Running {
+        let config = worker::config::WorkerConfig::from_env(&env).expect("usable settings");
+        let stop = CancellationToken::new();
+        let token = stop.clone();
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+            .build_recorder()
+            .handle();
+        // apalis's future cannot move between threads, so it gets one.
+        let task = tokio::task::spawn_blocking(move || {
+            let running = worker::run(config, Clock::system(), metrics, token);
+            tokio::runtime::Handle::current()
+                .block_on(running)
+                .map_err(|e| e.to_string())
+        });
+        Running {
+            _guard: stop.clone().drop_guard(),
+            stop,
+            task,
+        }
+    }
+
+    /// A single number.
+    pub async fn count(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&self.pool)
+            .await
+            .expect(sql)
+    }
+
+    /// A single text, or its absence.
+    pub async fn text(&self, sql: &str) -> Option<String> {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&self.pool)
+            .await
+            .expect(sql)
+    }
+
+    pub async fn execute(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&self.pool)
+            .await
+            .expect(sql);
+    }
+
+    /// Waits until a query gives a number.
+    pub async fn wait_for_count(&self, sql: &str, wanted: i64) {
+        let mut seen = None;
+        let reached = wait_for(async || {
+            let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql.to_owned()))
+                .fetch_one(&self.pool)
+                .await;
+            seen = count.ok();
+            seen == Some(wanted)
+        })
+        .await;
+        assert!(reached, "{sql}: waited for {wanted}, last saw {seen:?}");
+    }
+
+    /// Entries in the stream: waiting or in flight.
+    pub async fn backlog(&self) -> u64 {
+        redis::cmd("XLEN")
+            .arg(self.keys().events)
+            .query_async(&mut self.redis().await)
+            .await
+            .expect("a number")
+    }
+
+    /// Waits until nothing is waiting or in flight.
+    pub async fn wait_until_drained(&self) {
+        assert!(
+            wait_for(async || self.backlog().await == 0).await,
+            "{} left",
+            self.backlog().await
+        );
+    }
+}
+
+/// A worker in this process. Stops when dropped, so that a failing test ends.
+pub struct Running {
+    _guard: DropGuard,
+    stop: CancellationToken,
+    pub task: JoinHandle<Result<(), String>>,
+}
+
+impl Running {
+    /// Asks it to stop, and waits.
+    pub async fn stop(self) -> Result<(), String> {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("it stops in time")
+            .expect("it does not panic")
+    }
+}
+
+/// Looks again and again; false when [`PATIENCE`] runs out.
+pub async fn wait_for(mut reached: impl AsyncFnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if reached().await {
+            return true;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    false
+}
+
+/// The body as ingest would pass it on.
+pub fn entry(body: &Bytes) -> Entry {
+    let secret = Secret::new(SECRET).expect("usable");
+    let clock = Clock::system();
+    let now = clock.unix_seconds();
+    let header = sign(&secret, now, body);
+    let verified =
+        VerifiedBody::verify(&[secret], header.as_bytes(), body.clone(), now).expect("signed above");
+    let envelope = Envelope::peek(&verified).expect("an event");
+    let meta = Meta {
+        envelope,
+        endpoint: "default".into(),
+        received_at_ms: clock.unix_ms(),
+        mismatch: None,
+        traceparent: None,
+    };
+    Entry::new(verified, meta)
+}
+
+/// A small snapshot event.
+pub fn event(id: &str, event_type: &str, created: i64, object: &serde_json::Value) -> Bytes {
+    let body = serde_json::json!({
+        "id": id, "object": "event", "type": event_type, "created": created, "livemode": false,
+        "data": {"object": object},
+    });
+    Bytes::from(body.to_string())
+}
+
+/// The customers most tests are about.
+pub fn customer(number: usize, created: i64) -> Bytes {
+    let object = serde_json::json!({
+        "id": format!("cus_{number}"), "object": "customer", "email": format!("{created}@example.com"),
+    });
+    event(
+        &format!("evt_{number}_{created}"),
+        "customer.updated",
+        created,
+        &object,
+    )
+}
+
+/// The folder with Stripe's shapes, unless it is not there, which is said.
+pub fn shared_data(what: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/stripe")
+        .join(what);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("NOT RUN: {} is missing", path.display());
+    None
+}
+
+pub fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A migrated database of the test's own, in milliseconds.
+async fn clone_template(admin_url: &str) -> String {
+    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+    let name = |database: &str| {
+        let (base, _) = admin_url.rsplit_once('/').expect("an URL with a database");
+        format!("{base}/{database}")
+    };
+    let template = TEMPLATE
+        .get_or_init(async || {
+            let template = format!("template_{}", std::process::id());
+            create(admin_url, &template, "").await;
+            let store = Store::new(&name(&template), "test", 1).expect("an URL");
+            store.migrate().await.expect("the migrations apply");
+            // A template must have no connections.
+            store.close().await;
+            template
+        })
+        .await;
+    let database = format!("test_{}", unique());
+    create(
+        admin_url,
+        &database,
+        &format!("TEMPLATE {template} STRATEGY FILE_COPY"),
+    )
+    .await;
+    name(&database)
+}
+
+async fn create(admin_url: &str, database: &str, how: &str) {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect(admin_url)
+        .await
+        .expect("Postgres answers");
+    let sql = format!("CREATE DATABASE {database} {how}");
+    // Two clones of one template at a time wait for each other only for a while.
+    let made = wait_for(async || {
+        sqlx::raw_sql(AssertSqlSafe(sql.clone()))
+            .execute(&pool)
+            .await
+            .is_ok()
+    })
+    .await;
+    assert!(made, "{sql}");
+    pool.close().await;
+}

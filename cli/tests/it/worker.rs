@@ -1,0 +1,342 @@
+//! The worker's promises: once in effect, one bad event alone, nothing lost while something is away.
+
+use bytes::Bytes;
+use serde_json::json;
+use shared::queue::{DELIVERIES_MAX, LEASE};
+use stack::{Options, Stack};
+
+use crate::support::{Rig, customer, event, wait_for};
+
+const ALL: &str = "SELECT count(*) FROM events";
+
+async fn xadd(rig: &Rig, fields: &[(&str, &[u8])]) {
+    let mut command = redis::cmd("XADD");
+    command.arg(rig.keys().events).arg("*");
+    for (name, value) in fields {
+        command.arg(*name).arg(*value);
+    }
+    command
+        .query_async::<()>(&mut rig.redis().await)
+        .await
+        .expect("added");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_delivered_often_takes_effect_once() {
+    let rig = Rig::new().await;
+    let bodies: Vec<Bytes> = (0..50).map(|n| customer(n, 1)).collect();
+    for _ in 0..3 {
+        rig.enqueue(&bodies).await;
+    }
+    let workers = [rig.worker(), rig.worker()];
+    rig.wait_until_drained().await;
+    assert_eq!(rig.count(ALL).await, 50);
+    assert_eq!(rig.count("SELECT count(*) FROM customers").await, 50);
+    for worker in workers {
+        worker.stop().await.expect("a clean end");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_snapshot_stands_whatever_the_order_and_however_many_workers() {
+    let rig = Rig::new().await;
+    let mut bodies: Vec<Bytes> = (1..=400)
+        .map(|created| customer(created % 5, created as i64))
+        .collect();
+    bodies.reverse();
+    bodies.rotate_left(137);
+    rig.enqueue(&bodies).await;
+    let workers = [rig.worker(), rig.worker(), rig.worker()];
+    rig.wait_until_drained().await;
+    assert_eq!(
+        rig.count("SELECT count(*) FROM events WHERE status = 'applied'")
+            .await,
+        400
+    );
+    assert_eq!(
+        rig.text("SELECT string_agg(email, ' ' ORDER BY id) FROM customers")
+            .await
+            .as_deref(),
+        Some("400@example.com 396@example.com 397@example.com 398@example.com 399@example.com")
+    );
+    for worker in workers {
+        worker.stop().await.expect("a clean end");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_set_of_items_is_that_of_the_newest_snapshot() {
+    let rig = Rig::new().await;
+    let subscription = |created: i64, items: &[&str], has_more: bool| {
+        let items: Vec<_> = items
+            .iter()
+            .map(|id| json!({"id": id, "price": "price_1", "quantity": 1}))
+            .collect();
+        let object = json!({"id": "sub_1", "object": "subscription", "status": "active",
+            "items": {"data": items, "has_more": has_more}});
+        event(
+            &format!("evt_{created}"),
+            "customer.subscription.updated",
+            created,
+            &object,
+        )
+    };
+    rig.enqueue(&[
+        subscription(3, &["si_2"], false),
+        subscription(1, &["si_1", "si_2"], false),
+    ])
+    .await;
+    let worker = rig.worker();
+    rig.wait_for_count(ALL, 2).await;
+    let items = "SELECT string_agg(id, ' ' ORDER BY id) FROM subscription_items";
+    assert_eq!(rig.text(items).await.as_deref(), Some("si_2"));
+    // A first page says nothing about what is on the second.
+    rig.enqueue(&[subscription(5, &["si_9"], true)]).await;
+    rig.wait_for_count(ALL, 3).await;
+    assert_eq!(rig.text(items).await.as_deref(), Some("si_2 si_9"));
+    worker.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_postgres_refuses_is_set_aside_alone() {
+    let rig = Rig::new().await;
+    rig.execute("ALTER TABLE customers ADD CONSTRAINT no_seventh CHECK (email <> '7@example.com')")
+        .await;
+    let bodies: Vec<Bytes> = (1..=300).map(|n| customer(n, n as i64)).collect();
+    rig.enqueue(&bodies).await;
+    let worker = rig.worker();
+    rig.wait_until_drained().await;
+    assert_eq!(
+        rig.count("SELECT count(*) FROM events WHERE status = 'applied'")
+            .await,
+        299
+    );
+    assert_eq!(rig.count("SELECT count(*) FROM customers").await, 299);
+    let parked = rig
+        .text(
+            "SELECT concat_ws(' ', event_id, class, parked_events.reason, events.status, detail)
+             FROM parked_events JOIN events ON events.id = event_id",
+        )
+        .await
+        .expect("one");
+    assert!(
+        parked.starts_with("evt_7_7 permanent rejected_by_database parked"),
+        "{parked}"
+    );
+    assert!(
+        parked.contains("no_seventh") && !parked.contains("7@example.com"),
+        "{parked}"
+    );
+    worker.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_whose_own_row_is_refused_is_kept_as_bytes() {
+    let rig = Rig::new().await;
+    rig.execute("ALTER TABLE events ADD CONSTRAINT no_second CHECK (id <> 'evt_2_2')")
+        .await;
+    let bodies: Vec<Bytes> = (1..=3).map(|n| customer(n, n as i64)).collect();
+    rig.enqueue(&bodies).await;
+    let worker = rig.worker();
+    rig.wait_until_drained().await;
+    assert_eq!(rig.count(ALL).await, 2);
+    let kept: Vec<u8> = sqlx::query_scalar("SELECT entry FROM parked_events WHERE event_id = 'evt_2_2'")
+        .fetch_one(&rig.pool)
+        .await
+        .expect("kept");
+    assert_eq!(kept, bodies[1]);
+    worker.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_cannot_be_read_is_set_aside_with_its_place() {
+    let rig = Rig::new().await;
+    let unreadable = |n: usize| {
+        let object = json!({"id": format!("ch_{n}"), "object": "charge", "amount": "ten"});
+        event(&format!("evt_{n}"), "charge.succeeded", 1, &object)
+    };
+    rig.enqueue(&[unreadable(1), customer(1, 1), unreadable(2)]).await;
+    let worker = rig.worker();
+    rig.wait_until_drained().await;
+    assert_eq!(rig.count("SELECT count(*) FROM customers").await, 1);
+    assert_eq!(
+        rig.count("SELECT count(*) FROM events WHERE status = 'parked'")
+            .await,
+        2
+    );
+    assert_eq!(
+        rig.count("SELECT count(DISTINCT fingerprint) FROM parked_events")
+            .await,
+        1,
+        "one cause"
+    );
+    assert_eq!(
+        rig.text("SELECT max(detail) FROM parked_events").await.as_deref(),
+        Some("amount: expected a whole number of 64 bits, found a text")
+    );
+    worker.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_ingest_did_not_write_are_set_aside_whole() {
+    let rig = Rig::new().await;
+    xadd(&rig, &[("hello", b"world")]).await;
+    xadd(&rig, &[("v", b"999"), ("meta", b"{}"), ("body", b"\xff")]).await;
+    rig.enqueue(&[customer(1, 1)]).await;
+    let worker = rig.worker();
+    rig.wait_until_drained().await;
+    assert_eq!(rig.count("SELECT count(*) FROM customers").await, 1);
+    assert_eq!(
+        rig.count("SELECT count(*) FROM parked_events WHERE reason = 'malformed_entry'")
+            .await,
+        2
+    );
+    let kept = "SELECT convert_from(entry, 'UTF8') FROM parked_events ORDER BY entry_id LIMIT 1";
+    assert_eq!(rig.text(kept).await.as_deref(), Some(r#"{"hello":"world"}"#));
+    worker.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_keeps_killing_its_worker_is_set_aside_unread() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(1, 1), customer(2, 1)]).await;
+    let dead = rig.consumer("dead");
+    dead.ensure_group().await.expect("a group");
+    let mut reader = dead.reader().await.expect("a connection");
+    let claimed = dead.read_new(&mut reader, 2, LEASE).await.expect("entries");
+    for (claimed, deliveries) in claimed.iter().zip([DELIVERIES_MAX, 1]) {
+        let mut command = redis::cmd("XCLAIM");
+        command
+            .arg(rig.keys().events)
+            .arg("workers")
+            .arg("dead")
+            .arg(0)
+            .arg(claimed.id.to_string());
+        command
+            .arg("IDLE")
+            .arg(LEASE.as_millis() as u64)
+            .arg("RETRYCOUNT")
+            .arg(deliveries)
+            .arg("JUSTID");
+        command
+            .query_async::<()>(&mut rig.redis().await)
+            .await
+            .expect("claimed");
+    }
+    let worker = rig.worker();
+    rig.wait_until_drained().await;
+    assert_eq!(
+        rig.text("SELECT string_agg(concat_ws(' ', id, status, reason), ', ' ORDER BY id) FROM events")
+            .await,
+        Some("evt_1_1 parked crash_loop, evt_2_1 applied".to_owned())
+    );
+    assert_eq!(
+        rig.text("SELECT class FROM parked_events").await.as_deref(),
+        Some("bug")
+    );
+    worker.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_was_committed_before_changes_nothing() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(1, 1), customer(2, 1)]).await;
+    let late = rig.consumer("late");
+    late.ensure_group().await.expect("a group");
+    let mut reader = late.reader().await.expect("a connection");
+    let claimed = late.read_new(&mut reader, 2, LEASE).await.expect("entries");
+    let items: Vec<_> = claimed.into_iter().map(worker::item::Item::new).collect();
+    let store = rig.store();
+    let (first, second) = tokio::join!(
+        worker::transact::transact(&store, &items),
+        worker::transact::transact(&store, &items)
+    );
+    let fates: Vec<_> = [first.expect("committed"), second.expect("committed")].concat();
+    let duplicates = fates
+        .iter()
+        .filter(|fate| **fate == worker::item::Fate::Duplicate)
+        .count();
+    assert_eq!(duplicates, 2, "{fates:?}");
+    assert_eq!(rig.count(ALL).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_deleted_is_made_again() {
+    let rig = Rig::new().await;
+    let worker = rig.worker();
+    rig.enqueue(&[customer(1, 1)]).await;
+    rig.wait_for_count(ALL, 1).await;
+    redis::cmd("DEL")
+        .arg(rig.keys().events)
+        .query_async::<()>(&mut rig.redis().await)
+        .await
+        .expect("deleted");
+    rig.enqueue(&[customer(2, 1)]).await;
+    rig.wait_for_count(ALL, 2).await;
+    worker.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_refuses_a_schema_that_does_not_suit_it() {
+    let rig = Rig::new().await;
+    rig.execute("UPDATE schema_compatibility SET oldest_migration = 9999")
+        .await;
+    let error = rig.worker().task.await.expect("no panic").expect_err("too new");
+    assert!(error.contains("deploy a newer build"), "{error}");
+
+    rig.execute("DELETE FROM _sqlx_migrations WHERE version > 1")
+        .await;
+    let error = rig.worker().task.await.expect("no panic").expect_err("behind");
+    assert!(error.contains("run `tollgate migrate`"), "{error}");
+
+    rig.execute("UPDATE _sqlx_migrations SET checksum = 'x'").await;
+    let error = rig.worker().task.await.expect("no panic").expect_err("changed");
+    assert!(error.contains("migration 1"), "{error}");
+}
+
+/// Servers of its own: this one takes them away.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_blamed_while_postgres_or_redis_is_away() {
+    // Durable ones: a throwaway Postgres forgets its last commits when killed, by design.
+    let mut stack = Stack::start(Options::durable()).expect("servers");
+    let urls = (
+        stack.database_url().expect("asked for"),
+        stack.redis_url().expect("asked for"),
+    );
+    let rig = Rig::on(urls.0, urls.1).await;
+    rig.store().migrate().await.expect("migrated");
+    let worker = rig.worker();
+    rig.enqueue(&[customer(1, 1)]).await;
+    rig.wait_for_count(ALL, 1).await;
+
+    stack.postgres_mut().expect("asked for").kill().expect("killed");
+    let bodies: Vec<Bytes> = (2..=500).map(|n| customer(n, 1)).collect();
+    rig.enqueue(&bodies).await;
+    let claimed = wait_for(async || {
+        let mut probe = shared::queue::Probe::new(&rig.redis_url, rig.keys()).expect("an URL");
+        probe.depth(0).await.is_ok_and(|depth| depth.in_flight > 0)
+    });
+    assert!(claimed.await, "the worker holds entries while Postgres is away");
+    stack
+        .postgres_mut()
+        .expect("asked for")
+        .restart()
+        .expect("restarted");
+    rig.wait_for_count(ALL, 500).await;
+
+    // Entries that are committed and cannot be acknowledged come back, and are absorbed.
+    stack.redis_mut().expect("asked for").kill().expect("killed");
+    stack
+        .redis_mut()
+        .expect("asked for")
+        .restart()
+        .expect("restarted");
+    rig.enqueue(&[customer(501, 1)]).await;
+    rig.wait_for_count(ALL, 501).await;
+    assert_eq!(
+        rig.count("SELECT count(*) FROM events WHERE status = 'applied'")
+            .await,
+        501
+    );
+    worker.stop().await.expect("a clean end");
+}
