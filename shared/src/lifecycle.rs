@@ -15,6 +15,10 @@ pub const EXIT_CUT_SHORT: i32 = 1;
 ///
 /// # Errors
 /// When signal handlers cannot be installed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where a process is cut short"
+)]
 pub fn on_signals(deadline: Duration) -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

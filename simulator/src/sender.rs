@@ -8,11 +8,7 @@ mod pace;
 mod report;
 mod run;
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -21,6 +17,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use shared::clock::Clock;
 use shared::signature::{SIGNATURE_HEADER, Secret, sign};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -77,6 +74,8 @@ pub struct Settings {
     pub retry: Retry,
     /// How long an answer may take.
     pub timeout: Duration,
+    /// What signatures are stamped with.
+    pub clock: Clock,
 }
 
 impl Default for Settings {
@@ -86,6 +85,7 @@ impl Default for Settings {
             pace: Pace::Unlimited,
             retry: Retry::default(),
             timeout: ANSWER_TIMEOUT,
+            clock: Clock::system(),
         }
     }
 }
@@ -202,13 +202,13 @@ impl Sender {
             fate: Fate::Stopped,
             status: None,
             attempts: 0,
-            accepted_at: None,
+            accepted_at_ms: None,
             latency: Duration::ZERO,
         };
         while let Some(answer) = self.attempt(&delivery, &mut outcome, &mut halted).await {
             let retry = self.0.settings.retry;
             if answer.is_success() {
-                outcome.accepted_at = Some(SystemTime::now());
+                outcome.accepted_at_ms = Some(self.0.settings.clock.unix_ms());
                 outcome.fate = Fate::Accepted;
                 break;
             }
@@ -247,7 +247,7 @@ impl Sender {
 
 impl Inner {
     async fn exchange(&self, body: Bytes) -> Answer {
-        let request = self.request(body, unix_seconds());
+        let request = self.request(body, self.settings.clock.unix_seconds());
         match self.client.request(request).await {
             Ok(response) => read_answer(response).await,
             Err(_) => Answer::NONE,
@@ -297,11 +297,6 @@ async fn read_answer(response: Response<Incoming>) -> Answer {
     // Stripe looks at the status alone; a body that breaks off only costs the connection.
     drop(body);
     Answer { status, retry_after }
-}
-
-fn unix_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).expect("seconds fit for 292 billion years")
 }
 
 /// Waits; false when halted meanwhile.

@@ -1,6 +1,6 @@
 //! What became of the deliveries.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How a delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub struct Outcome {
     pub status: Option<u16>,
     /// Attempts made.
     pub attempts: u32,
-    /// When the 2xx arrived.
-    pub accepted_at: Option<SystemTime>,
+    /// When the 2xx arrived, unix milliseconds.
+    pub accepted_at_ms: Option<i64>,
     /// Duration of the last attempt, from the request to the end of the answer.
     pub latency: Duration,
 }
