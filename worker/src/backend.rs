@@ -23,16 +23,25 @@ use tokio::task::JoinHandle;
 use crate::chunk::Pipeline;
 use crate::claims::{self, PREFETCH_CHUNKS};
 
+/// The condition of a worker that was told to end.
+const STOPPING: &str = "stopping";
+
 /// A unit of work: entries claimed together.
 #[derive(Debug)]
 pub(crate) struct Chunk(Vec<Claimed>);
 
 /// Redis Streams as an apalis backend.
 struct Streams {
-    chunks: mpsc::Receiver<Vec<Claimed>>,
-    fetcher: Option<JoinHandle<()>>,
+    /// Taken by the closing.
+    claims: Option<Claims>,
     pipeline: Pipeline,
     closing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// The fetcher and what it has fetched.
+struct Claims {
+    chunks: mpsc::Receiver<Vec<Claimed>>,
+    fetcher: JoinHandle<()>,
 }
 
 impl Streams {
@@ -47,8 +56,7 @@ impl Streams {
         } = pipeline.clone();
         let fetcher = tokio::spawn(claims::fetch(consumer, leases, readiness, sender, stop));
         Self {
-            chunks,
-            fetcher: Some(fetcher),
+            claims: Some(Claims { chunks, fetcher }),
             pipeline,
             closing: None,
         }
@@ -68,35 +76,43 @@ impl Backend for Streams {
         cx: &mut Context<'_>,
         _: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Self::Error>>> {
-        self.chunks
+        let Some(claims) = &mut self.claims else {
+            return Poll::Ready(None);
+        };
+        claims
+            .chunks
             .poll_recv(cx)
             .map(|chunk| chunk.map(|chunk| Ok(Task::new(Chunk(chunk)))))
     }
 
-    /// Waits for the fetcher, hands back what it fetched and nobody took, and leaves the group.
+    /// Called when nothing is worked on any more.
     fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
-        if self.closing.is_none() {
-            self.chunks.close();
-            let mut untouched = Vec::new();
-            while let Ok(chunk) = self.chunks.try_recv() {
-                untouched.extend(chunk.into_iter().map(|claimed| claimed.id));
-            }
-            let (fetcher, pipeline) = (self.fetcher.take(), self.pipeline.clone());
-            self.closing = Some(Box::pin(async move {
-                if let Some(fetcher) = fetcher {
-                    // The error would be a panic of the fetcher; closing goes on without it.
-                    drop(fetcher.await);
-                }
-                if !untouched.is_empty() {
-                    pipeline.hand_back(&untouched).await;
-                }
-                if let Err(error) = pipeline.consumer.leave().await {
-                    tracing::warn!("the consumer's name stays in the group: {error}");
-                }
-            }));
+        if let Some(claims) = self.claims.take() {
+            self.closing = Some(Box::pin(close(claims, self.pipeline.clone())));
         }
-        let closing = self.closing.as_mut().expect("made above");
+        let Some(closing) = &mut self.closing else {
+            return Poll::Ready(Ok(()));
+        };
         closing.as_mut().poll(cx).map(Ok)
+    }
+}
+
+/// Waits for the fetcher, hands back what it fetched and nobody took, and leaves the group.
+async fn close(claims: Claims, pipeline: Pipeline) {
+    let Claims { mut chunks, fetcher } = claims;
+    chunks.close();
+    // The error would be a panic of the fetcher; closing goes on without it.
+    drop(fetcher.await);
+    // Not before: the read that was under way when the stop came may have claimed one more chunk.
+    let mut untouched = Vec::new();
+    while let Ok(chunk) = chunks.try_recv() {
+        untouched.extend(chunk.into_iter().map(|claimed| claimed.id));
+    }
+    if !untouched.is_empty() {
+        pipeline.hand_back(&untouched).await;
+    }
+    if let Err(error) = pipeline.consumer.leave().await {
+        tracing::warn!("the consumer's name stays in the group: {error}");
     }
 }
 
@@ -122,7 +138,7 @@ impl BackendConfig for Streams {
 /// # Errors
 /// [`WorkerError`] when apalis gives up, which our backend never asks of it.
 pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), WorkerError> {
-    let stop = pipeline.stop.clone();
+    let (stop, readiness) = (pipeline.stop.clone(), pipeline.readiness.clone());
     let keeper_stop = tokio_util::sync::CancellationToken::new();
     let keeper = tokio::spawn(claims::keep(
         pipeline.consumer.clone(),
@@ -138,6 +154,7 @@ pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), Wo
     let result = worker
         .run_until(async move {
             stop.cancelled().await;
+            readiness.set(STOPPING, Some("told to end".to_owned()));
             Ok::<(), WorkerError>(())
         })
         .await;

@@ -26,6 +26,10 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(600);
 /// Chunks fetched ahead of a free slot. What waits here is leased, and so kept from others.
 pub const PREFETCH_CHUNKS: usize = 1;
 
+/// Bytes of bodies a chunk should hold. Bodies are a few kilobytes, but may be 4 MiB each: a backlog of
+/// such must not fill the memory.
+const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+
 /// Fetches chunks into `chunks` until `stop`, then hands back what nobody took.
 pub async fn fetch(
     consumer: Consumer,
@@ -96,6 +100,8 @@ struct Source {
     take_over_at: Instant,
     housekeeping_at: Instant,
     was_take_over: bool,
+    /// Entries to ask for next.
+    count: usize,
 }
 
 impl Source {
@@ -107,6 +113,7 @@ impl Source {
             take_over_at: now,
             housekeeping_at: now,
             was_take_over: false,
+            count: CHUNK_ENTRIES_MAX,
         }
     }
 
@@ -130,11 +137,9 @@ impl Source {
         } else {
             BLOCK
         };
-        let chunk = self
-            .consumer
-            .read_new(&mut reader, CHUNK_ENTRIES_MAX, block)
-            .await?;
+        let chunk = self.consumer.read_new(&mut reader, self.count, block).await?;
         self.reader = Some(reader);
+        self.count = next_count(self.count, &chunk);
         Ok(chunk)
     }
 
@@ -178,6 +183,18 @@ impl Source {
     }
 }
 
+/// How many entries to ask for after `chunk` came: as many of its size as fit [`CHUNK_BYTES`], and never
+/// more than twice as many as before, because a few small ones say little about the next.
+fn next_count(count: usize, chunk: &[Claimed]) -> usize {
+    let sizes = chunk
+        .iter()
+        .filter_map(|claimed| claimed.entry.as_ref().ok())
+        .map(|entry| entry.body.len());
+    let bytes: usize = sizes.sum();
+    let fitting = CHUNK_BYTES * chunk.len().max(1) / bytes.max(1);
+    fitting.min(count * 2).clamp(1, CHUNK_ENTRIES_MAX)
+}
+
 fn delays() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(RETRY_DELAY_MIN)
@@ -185,4 +202,60 @@ fn delays() -> ExponentialBackoff {
         .without_max_times()
         .with_jitter()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use shared::entry::{Entry, MalformedEntry, Meta};
+    use shared::envelope::{Envelope, Rendering};
+    use shared::queue::StreamId;
+
+    use super::*;
+
+    fn chunk(entries: usize, bytes: usize) -> Vec<Claimed> {
+        let envelope = Envelope {
+            id: "evt_1".into(),
+            event_type: "a".into(),
+            created: 1,
+            rendering: Rendering::Snapshot,
+            account: None,
+            livemode: false,
+            api_version: None,
+            object_type: None,
+            object_id: None,
+            customer: None,
+        };
+        let meta = Meta {
+            envelope,
+            endpoint: "default".into(),
+            received_at_ms: 1,
+            mismatch: None,
+            traceparent: None,
+        };
+        let entry = Ok::<_, MalformedEntry>(Entry {
+            meta,
+            body: Bytes::from(vec![b' '; bytes]),
+        });
+        let claimed = Claimed {
+            id: StreamId { ms: 1, seq: 0 },
+            deliveries: 1,
+            entry,
+            fields: Vec::new(),
+        };
+        vec![claimed; entries]
+    }
+
+    #[test]
+    fn chunks_of_large_bodies_become_small_and_grow_again() {
+        let mut count = CHUNK_ENTRIES_MAX;
+        count = next_count(count, &chunk(256, 4_000));
+        assert_eq!(count, CHUNK_ENTRIES_MAX, "usual bodies");
+        count = next_count(count, &chunk(20, 4 * 1024 * 1024));
+        assert_eq!(count, 2, "the largest there are");
+        count = next_count(count, &chunk(2, 4_000));
+        assert_eq!(count, 4, "not at once back to many");
+        count = next_count(count, &[]);
+        assert_eq!(count, 8, "silence says nothing against it");
+    }
 }

@@ -69,6 +69,10 @@ pub async fn run(
     let listener = TcpListener::bind(config.admin_addr)
         .await
         .map_err(|e| WorkerError::Listen(config.admin_addr, e))?;
+    // With the port that was really taken.
+    if let Ok(admin_address) = listener.local_addr() {
+        tracing::info!(%admin_address, "listening");
+    }
     let admin_stop = CancellationToken::new();
     let admin = tokio::spawn(admin::serve(
         listener,
