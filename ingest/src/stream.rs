@@ -1,0 +1,150 @@
+//! The TCP stream under HTTP, with the two things hyper leaves to us: a limit for slow headers that does
+//! not also end idle connections, and closing so that the client gets to read our last answer.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use crate::config::Limits;
+
+/// Most bytes read and thrown away after our last answer.
+const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How many at a time.
+const LINGER_CHUNK: usize = 16 * 1024;
+
+const HEAD: u8 = 0;
+const REQUEST: u8 = 1;
+const IDLE: u8 = 2;
+
+/// Where a connection is, told by the service to the stream: bytes alone do not show where headers end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pace(Arc<AtomicU8>);
+
+impl Pace {
+    /// The headers are complete. The body has a limit of its own.
+    pub(crate) fn request(&self) {
+        self.0.store(REQUEST, Ordering::Relaxed);
+    }
+
+    /// The request is answered; what comes next is another one's headers.
+    pub(crate) fn idle(&self) {
+        self.0.store(IDLE, Ordering::Relaxed);
+    }
+
+    fn is(&self, state: u8) -> bool {
+        self.0.load(Ordering::Relaxed) == state
+    }
+
+    fn head(&self) {
+        self.0.store(HEAD, Ordering::Relaxed);
+    }
+}
+
+/// A client's connection.
+pub(crate) struct ClientStream {
+    tcp: TcpStream,
+    pace: Pace,
+    head_limit: Duration,
+    linger_limit: Duration,
+    /// Of the headers, later of the lingering.
+    timer: Pin<Box<Sleep>>,
+    /// Bytes that may still be thrown away; `None` before the end.
+    lingering: Option<usize>,
+}
+
+impl ClientStream {
+    /// The first headers' time starts now: whoever connects has something to say.
+    pub(crate) fn new(tcp: TcpStream, pace: Pace, limits: &Limits) -> Self {
+        Self {
+            tcp,
+            pace,
+            head_limit: limits.head,
+            linger_limit: limits.linger,
+            timer: Box::pin(tokio::time::sleep(limits.head)),
+            lingering: None,
+        }
+    }
+
+    fn restart(&mut self, limit: Duration) {
+        self.timer.as_mut().reset(Instant::now() + limit);
+    }
+
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        self.timer.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.pace.is(HEAD) && this.is_over(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        ready!(Pin::new(&mut this.tcp).poll_read(cx, buf))?;
+        if this.pace.is(IDLE) {
+            this.pace.head();
+            this.restart(this.head_limit);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().tcp).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+    }
+
+    /// Says that nothing more comes from us, then reads and throws away what the client still sends.
+    ///
+    /// Closing with unread bytes makes the kernel send a reset, and a reset makes the client's kernel
+    /// drop what it has not read yet: our answer. So a client still busy sending 6 MiB would see a broken
+    /// connection and not the 413. (nginx calls this a lingering close.)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let mut left = match this.lingering {
+            Some(left) => left,
+            None => {
+                ready!(Pin::new(&mut this.tcp).poll_shutdown(cx))?;
+                this.restart(this.linger_limit);
+                LINGER_BYTES_MAX
+            }
+        };
+        let mut waste = [0; LINGER_CHUNK];
+        loop {
+            this.lingering = Some(left);
+            if left == 0 || this.is_over(cx) {
+                return Poll::Ready(Ok(()));
+            }
+            let mut waste = ReadBuf::new(&mut waste);
+            let read = ready!(Pin::new(&mut this.tcp).poll_read(cx, &mut waste));
+            // An end or an error: the client is gone, and with it the reason to wait.
+            if read.is_err() || waste.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            left = left.saturating_sub(waste.filled().len());
+        }
+    }
+}
