@@ -216,7 +216,7 @@ impl<'a> Reader<'a> {
 }
 
 /// What every role needs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Common {
     /// `REDIS_URL`.
     pub redis_url: String,
@@ -224,6 +224,16 @@ pub struct Common {
     pub redis_prefix: String,
     /// `TOLLGATE_SHUTDOWN_SECONDS`.
     pub shutdown: std::time::Duration,
+}
+
+/// Without the URL: it may hold a password.
+impl fmt::Debug for Common {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Common")
+            .field("redis_prefix", &self.redis_prefix)
+            .field("shutdown", &self.shutdown)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Common {
@@ -234,8 +244,13 @@ impl Common {
         if !redis_prefix.bytes().all(plain) {
             reader.problem("TOLLGATE_REDIS_PREFIX: use letters, digits and -_.: only");
         }
+        let redis_url = reader.required_secret("REDIS_URL");
+        if !redis_url.is_empty() && redis::Client::open(redis_url.as_str()).is_err() {
+            // Without the parser's words: they may repeat the password.
+            reader.problem("REDIS_URL: not an URL such as redis://user:password@host:6379/0");
+        }
         Self {
-            redis_url: reader.required_secret("REDIS_URL"),
+            redis_url,
             redis_prefix,
             shutdown: std::time::Duration::from_secs(reader.number("TOLLGATE_SHUTDOWN_SECONDS", 25, 1, 3600)),
         }

@@ -84,7 +84,6 @@ pub fn run<R: Role>() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
-            complain::<R>(&error.to_string());
             ExitCode::FAILURE
         }
     }
@@ -115,6 +114,7 @@ fn serve<R: Role>(config: R::Config) -> Result<(), Box<dyn Error>> {
         .build()?;
     runtime.block_on(async {
         let stop = lifecycle::on_signals(R::shutdown(&config))?;
+        tokio::spawn(telemetry::keep(metrics.clone()));
         R::run(config, metrics, stop).await
     })
 }

@@ -3,6 +3,9 @@
 //! Logs carry ids, never bodies, secrets or personal data. Metric names and units follow Prometheus:
 //! `tollgate_<subject>_<what>_<unit>`, counters end in `_total`.
 
+use std::time::Duration;
+
+use metrics::{Unit, describe_gauge, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -11,6 +14,9 @@ use crate::config::Env;
 /// Seconds from acceptance to commit; also the name of the histogram with the finest steps.
 pub const COMMIT_LATENCY: &str = "tollgate_event_commit_latency_seconds";
 
+const MEMORY: &str = "process_resident_memory_bytes";
+/// How often [`keep`] does its work.
+const KEEP_EVERY: Duration = Duration::from_millis(250);
 /// First upper bound of every duration histogram, seconds.
 const FIRST_BOUND: f64 = 0.000_5;
 /// Bounds grow by a quarter each: a quantile read from them is off by at most that.
@@ -46,8 +52,47 @@ pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
         .install_recorder()
 }
 
+/// Looks after the metrics of a process until dropped: sums up samples, which are all kept until somebody
+/// does, and measures the process's memory.
+pub async fn keep(metrics: PrometheusHandle) {
+    describe_gauge!(MEMORY, Unit::Bytes, "Resident memory.");
+    let mut ticks = tokio::time::interval(KEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
+        if let Some(bytes) = std::fs::read_to_string("/proc/self/status")
+            .ok()
+            .as_deref()
+            .and_then(resident_bytes)
+        {
+            gauge!(MEMORY).set(bytes);
+        }
+    }
+}
+
+/// `None` where there is no `/proc`.
+fn resident_bytes(status: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024.0)
+}
+
 /// Upper bounds of duration histograms, seconds.
 #[must_use]
 pub fn duration_bounds() -> Vec<f64> {
     (0..BOUNDS).map(|step| FIRST_BOUND * STEP.powi(step)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_its_line() {
+        assert_eq!(
+            resident_bytes("VmHWM:\t 9 kB\nVmRSS:\t    2048 kB\nX: 1\n"),
+            Some(2_097_152.0)
+        );
+        assert_eq!(resident_bytes("Name: x\n"), None);
+    }
 }

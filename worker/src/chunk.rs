@@ -64,7 +64,7 @@ impl Pipeline {
         let mut batches = vec![chunk.into_iter().map(Item::new).collect::<Vec<_>>()];
         // A stack: its depth is the logarithm of the chunk's size.
         while let Some(mut batch) = batches.pop() {
-            match self.commit(&batch).await {
+            match self.commit(&batch, &batches).await {
                 Verdict::Committed(fates) => self.settle(&batch, &fates).await,
                 Verdict::Culprit(failure) if batch.len() == 1 => {
                     batches.extend(batch.pop().map(|item| vec![set_aside(item, failure)]));
@@ -82,11 +82,12 @@ impl Pipeline {
         report::chunk(entries, started.elapsed());
     }
 
-    /// One batch, tried until Postgres has an opinion about its content.
-    async fn commit(&self, batch: &[Item]) -> Verdict {
+    /// One batch, tried until Postgres has an opinion about its content. `waiting` are the chunk's others.
+    async fn commit(&self, batch: &[Item], waiting: &[Vec<Item>]) -> Verdict {
         let mut delays = delays();
         loop {
-            self.leases.touch(&ids(batch), Instant::now());
+            self.leases
+                .touch(&ids(waiting.iter().flatten().chain(batch)), Instant::now());
             let attempt = AssertUnwindSafe(transact(&self.store, batch)).catch_unwind();
             let trouble = match tokio::time::timeout(ATTEMPT_TIMEOUT, attempt).await {
                 Ok(Ok(Ok(fates))) => {

@@ -53,7 +53,7 @@ pub async fn fetch(
                 delays = self::delays();
                 readiness.set(REDIS, None);
                 if !chunk.is_empty() {
-                    leases.touch(chunk.iter().map(|claimed| &claimed.id), Instant::now());
+                    leases.hold(chunk.iter().map(|claimed| &claimed.id));
                     permit.send(chunk);
                 }
             }

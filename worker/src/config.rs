@@ -26,8 +26,8 @@ pub const SETTINGS: &[Setting] = &[
 /// Connections beside those of the chunks: for checking the schema and for readiness.
 const SPARE_CONNECTIONS: u32 = 1;
 
-/// How a worker runs.
-#[derive(Debug, Clone)]
+/// How a worker runs. Not `Debug`: the URLs may hold passwords.
+#[derive(Clone)]
 pub struct WorkerConfig {
     /// What every role needs.
     pub common: Common,
@@ -46,9 +46,14 @@ impl WorkerConfig {
     /// [`ConfigError`] with everything that is wrong.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(env);
+        let common = Common::read(&mut reader);
+        let database_url = reader.required_secret("DATABASE_URL");
+        if !database_url.is_empty() && !store::is_url(&database_url) {
+            reader.problem("DATABASE_URL: not an URL such as postgres://user:password@host:5432/database");
+        }
         let config = Self {
-            common: Common::read(&mut reader),
-            database_url: reader.required_secret("DATABASE_URL"),
+            common,
+            database_url,
             admin_addr: reader.or(
                 "TOLLGATE_WORKER_ADMIN_ADDR",
                 SocketAddr::from(([127, 0, 0, 1], 9081)),

@@ -16,7 +16,7 @@ mod report;
 pub mod transact;
 pub mod view;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use shared::admin::{self, Readiness};
@@ -73,16 +73,14 @@ pub async fn run(
     if let Ok(admin_address) = listener.local_addr() {
         tracing::info!(%admin_address, "listening");
     }
-    let admin_stop = CancellationToken::new();
     let admin = tokio::spawn(admin::serve(
         listener,
         admin::router(readiness.clone(), metrics),
-        admin_stop.clone(),
+        CancellationToken::new(),
     ));
     let result = work(&config, clock, readiness, stop).await;
-    admin_stop.cancel();
-    // What the listener has to say at this point helps nobody.
-    drop(admin.await);
+    // Answers through the draining; whoever holds a connection open then does not keep us.
+    admin.abort();
     result
 }
 
@@ -107,7 +105,7 @@ async fn work(
     let pipeline = Pipeline {
         store,
         consumer,
-        leases: Leases::default(),
+        leases: Leases::new(Instant::now()),
         readiness,
         clock,
         stop,

@@ -100,7 +100,8 @@ pub struct Consumer {
 pub struct Reader(MultiplexedConnection);
 
 impl Consumer {
-    /// Prepares lazy connections; nothing is sent yet. `name` must be unique in the group.
+    /// Prepares lazy connections; nothing is sent yet. `name` must be unique in the group. Needs a tokio
+    /// runtime.
     ///
     /// # Errors
     /// [`QueueError::BadUrl`].

@@ -42,7 +42,7 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// Prepares a lazy connection; nothing is sent yet.
+    /// Prepares a lazy connection; nothing is sent yet. Needs a tokio runtime.
     ///
     /// # Errors
     /// [`QueueError::BadUrl`].

@@ -41,9 +41,15 @@ pub struct Store {
     pool: PgPool,
 }
 
+/// Whether a text names a database.
+#[must_use]
+pub fn is_url(text: &str) -> bool {
+    text.parse::<PgConnectOptions>().is_ok()
+}
+
 impl Store {
     /// Prepares a pool of at most `connections_max`; nothing is connected yet. `application` names the
-    /// role in `pg_stat_activity`.
+    /// role in `pg_stat_activity`. Needs a tokio runtime.
     ///
     /// # Errors
     /// [`StoreError`] when the URL does not parse.
