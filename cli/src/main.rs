@@ -1,6 +1,8 @@
 //! `tollgate`: every role, and everything an operator needs. Without a subcommand it is `tollgate dev`.
 
 mod dev;
+mod healthcheck;
+mod http;
 mod migrate;
 mod simulate;
 
@@ -16,7 +18,7 @@ pub const EXIT_INTERRUPTED: u8 = 130;
 ///
 /// Without a subcommand this is `tollgate dev`: a private Redis and Postgres, all roles, and a demonstration.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(name = "tollgate", version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -38,6 +40,8 @@ enum Command {
     Migrate(migrate::Options),
     /// Send simulated Stripe events to an endpoint
     Simulate(simulate::Options),
+    /// Ask a role on this machine whether it lives: status 0 or 1, for containers without a shell
+    Healthcheck(healthcheck::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Command::Worker => shared::role::run::<worker::Worker>(),
         Command::Migrate(options) => migrate::main(&options),
         Command::Simulate(options) => simulate::main(&options),
+        Command::Healthcheck(options) => healthcheck::main(&options),
     }
 }
 

@@ -3,13 +3,10 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use shared::config::Env;
+use shared::config::{EXIT_CONFIG, Env, Reader};
 use store::{SchemaError, Store};
 
 use crate::{answer, fail};
-
-/// Migrations run one after another on one connection.
-const CONNECTIONS_MAX: u32 = 1;
 
 /// What `tollgate migrate` takes. The database is `DATABASE_URL`.
 #[derive(clap::Args)]
@@ -36,12 +33,25 @@ struct Migration {
 
 /// Runs the command.
 pub(crate) fn main(options: &Options) -> ExitCode {
-    shared::telemetry::init_logs(&Env::of_process().with("TOLLGATE_LOG", "warn"));
+    let env = Env::of_process();
+    shared::telemetry::init_logs(&env.clone().with_default("TOLLGATE_LOG", "warn"));
+    let mut reader = Reader::new(&env);
+    let url = reader.required_secret("DATABASE_URL");
+    if !url.is_empty() && !store::is_url(&url) {
+        reader.problem("DATABASE_URL: not an URL such as postgres://user:password@host:5432/database");
+    }
+    let url = match reader.finish(url) {
+        Ok(url) => url,
+        Err(error) => {
+            fail(&error);
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(run(options)) {
+    match runtime.block_on(run(options, &url)) {
         Ok(migrations) => {
             report(options, migrations);
             ExitCode::SUCCESS
@@ -50,10 +60,8 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     }
 }
 
-async fn run(options: &Options) -> Result<Vec<(i64, String)>, Box<dyn std::error::Error>> {
-    let url = Env::of_process().get("DATABASE_URL").map(str::to_owned);
-    let url = url.ok_or("DATABASE_URL is not set: name the database to migrate")?;
-    let store = Store::new(&url, "tollgate-migrate", CONNECTIONS_MAX)?;
+async fn run(options: &Options, url: &str) -> Result<Vec<(i64, String)>, SchemaError> {
+    let store = Store::for_migrating(url)?;
     let migrations = if options.dry_run {
         store.pending_migrations().await
     } else {

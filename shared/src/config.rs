@@ -27,7 +27,7 @@ pub const COMMON_SETTINGS: &[Setting] = &[
     Setting {
         name: "REDIS_URL",
         default: "required",
-        about: "the queue, `redis://[user:password@]host:port/[db]`",
+        about: "the queue, `redis://[user:password@]host:port/[db]`; or REDIS_URL_FILE",
     },
     Setting {
         name: "TOLLGATE_REDIS_PREFIX",

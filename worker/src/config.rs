@@ -9,7 +9,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "DATABASE_URL",
         default: "required",
-        about: "Postgres, `postgres://user:password@host:port/database`",
+        about: "Postgres, `postgres://user:password@host:port/database`; or DATABASE_URL_FILE",
     },
     Setting {
         name: "TOLLGATE_WORKER_ADMIN_ADDR",

@@ -12,11 +12,12 @@ use store::Tally;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::Options;
 use super::latency::{Histogram, Outcomes, outcomes};
 use super::processes::Processes;
 use super::progress::{Progress, State, say};
 use super::services::{Services, fresh_seed};
-use super::{Options, http};
+use crate::http;
 
 /// How often the picture is refreshed.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

@@ -5,7 +5,6 @@
 //! stays up until Ctrl-C.
 
 mod demo;
-mod http;
 mod latency;
 mod processes;
 mod progress;

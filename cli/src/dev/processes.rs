@@ -11,7 +11,8 @@ use stack::{Process, Signal};
 use tokio::task::JoinHandle;
 
 use super::services::Services;
-use super::{Options, http, progress};
+use super::{Options, progress};
+use crate::http;
 
 /// How often children are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -54,9 +54,26 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the URL does not parse.
     pub fn new(url: &str, application: &str, connections_max: u32) -> Result<Self, StoreError> {
+        Self::with_limits(url, application, connections_max, STATEMENT_TIMEOUT_MS)
+    }
+
+    /// The same for a single connection that migrates: an index on a large table may take hours.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the URL does not parse.
+    pub fn for_migrating(url: &str) -> Result<Self, StoreError> {
+        Self::with_limits(url, "tollgate-migrate", 1, 0)
+    }
+
+    fn with_limits(
+        url: &str,
+        application: &str,
+        connections_max: u32,
+        statement_timeout_ms: u32,
+    ) -> Result<Self, StoreError> {
         let options: PgConnectOptions = url.parse().map_err(StoreError::from)?;
         let options = options.application_name(application).options([
-            ("statement_timeout", STATEMENT_TIMEOUT_MS.to_string()),
+            ("statement_timeout", statement_timeout_ms.to_string()),
             ("lock_timeout", LOCK_TIMEOUT_MS.to_string()),
             (
                 "idle_in_transaction_session_timeout",

@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The status and the body behind a plain http address, or why there is none.
-pub(super) async fn get(url: &str) -> Result<(u16, String), String> {
+pub async fn get(url: &str) -> Result<(u16, String), String> {
     let fetch = async {
         let uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
         let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
