@@ -19,13 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let begin = Instant::now();
     let options = options.on_progress(move |step| println!("{:>5} ms  {step}", begin.elapsed().as_millis()));
-    let stack = match stack::Stack::start(options) {
-        Ok(stack) => stack,
-        Err(error) => {
-            println!("{error}");
-            std::process::exit(1);
-        }
-    };
+    let stack = stack::Stack::start(options).map_err(std::io::Error::other)?;
     println!("{:>5} ms  up", begin.elapsed().as_millis());
     println!("{}", stack.redis_url().unwrap_or_default());
     println!("{}", stack.database_url().unwrap_or_default());
