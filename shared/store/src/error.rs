@@ -4,10 +4,20 @@ use domain::Class;
 
 /// A failed statement, or no connection to make one on.
 #[derive(Debug, thiserror::Error)]
-#[error("postgres: {source}")]
-pub struct StoreError {
-    #[from]
-    source: sqlx::Error,
+pub enum StoreError {
+    /// What Postgres or the connection says.
+    #[error("postgres: {0}")]
+    Postgres(#[from] sqlx::Error),
+    /// A promise between our own statements is broken.
+    #[error("a statement was to change {expected} rows of {table} and changed {changed}")]
+    WrongRowCount {
+        /// The table.
+        table: &'static str,
+        /// Rows that had to be there.
+        expected: u64,
+        /// Rows that were.
+        changed: u64,
+    },
 }
 
 impl StoreError {
@@ -19,63 +29,104 @@ impl StoreError {
     /// waits for the operator, and parks nothing.
     #[must_use]
     pub fn class(&self) -> Class {
-        let Some(code) = self.sqlstate() else {
-            return match self.source {
-                sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
-                    Class::Bug
-                }
-                _ => Class::Transient,
-            };
-        };
-        match (&code[..2], code.as_str()) {
-            // Data, constraint: this event's content.
-            ("21" | "22" | "23", _) => Class::Permanent,
-            // Too deep, too many, too large: this event's content, too.
-            (_, "54000" | "54001" | "54011" | "54023") => Class::Permanent,
-            ("XX", _) => Class::Bug,
-            _ => Class::Transient,
+        match self {
+            Self::WrongRowCount { .. } => Class::Bug,
+            Self::Postgres(error) => match sqlstate(error) {
+                Some(code) => class_of(&code),
+                None => class_without_code(error),
+            },
         }
     }
 
     /// A deadlock or a serialization failure: worth trying again at once.
     #[must_use]
     pub fn is_contention(&self) -> bool {
-        matches!(self.sqlstate().as_deref(), Some("40001" | "40P01" | "55P03"))
+        let Self::Postgres(error) = self else { return false };
+        matches!(sqlstate(error).as_deref(), Some("40001" | "40P01" | "55P03"))
     }
 
     /// A word for what failed, equal for failures with one cause: SQLSTATE and constraint.
     #[must_use]
     pub fn cause(&self) -> String {
-        match &self.source {
-            sqlx::Error::Database(error) => {
-                let constraint = error.constraint().or(error.table()).unwrap_or("-");
-                format!("sqlstate:{}:{constraint}", error.code().unwrap_or_default())
+        match self {
+            Self::WrongRowCount { table, .. } => format!("wrong_row_count:{table}"),
+            Self::Postgres(sqlx::Error::Database(error)) => {
+                let place = error.constraint().or(error.table()).unwrap_or("-");
+                format!("sqlstate:{}:{place}", error.code().unwrap_or_default())
             }
-            other => {
-                // The variant's name: the rest of the text may hold addresses and values.
-                let debug = format!("{other:?}");
-                debug
-                    .split(|c: char| !c.is_alphanumeric())
-                    .next()
-                    .unwrap_or("unknown")
-                    .to_owned()
-            }
+            // The variant's name: the rest of the text may hold addresses and values.
+            Self::Postgres(other) => format!("{other:?}")
+                .chars()
+                .take_while(|letter| letter.is_alphanumeric())
+                .collect(),
         }
     }
 
     /// The message for people, without Postgres's `DETAIL`, which repeats the row.
     #[must_use]
     pub fn message(&self) -> String {
-        match &self.source {
-            sqlx::Error::Database(error) => error.message().to_owned(),
+        match self {
+            Self::Postgres(sqlx::Error::Database(error)) => error.message().to_owned(),
             other => other.to_string(),
         }
     }
+}
 
-    fn sqlstate(&self) -> Option<String> {
-        self.source
-            .as_database_error()?
-            .code()
-            .map(std::borrow::Cow::into_owned)
+fn class_of(code: &str) -> Class {
+    match (code.get(..2).unwrap_or_default(), code) {
+        // Cardinality, data, constraint: this event's content.
+        ("21" | "22" | "23", _) => Class::Permanent,
+        // Too deep, too many, too large: this event's content, too.
+        (_, "54000" | "54001" | "54011" | "54023") => Class::Permanent,
+        ("XX", _) => Class::Bug,
+        _ => Class::Transient,
+    }
+}
+
+fn class_without_code(error: &sqlx::Error) -> Class {
+    match error {
+        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => Class::Bug,
+        _ => Class::Transient,
+    }
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    error
+        .as_database_error()?
+        .code()
+        .map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_told_from_circumstances() {
+        for (code, class) in [
+            ("23514", Class::Permanent),
+            ("22P05", Class::Permanent),
+            ("21000", Class::Permanent),
+            ("54001", Class::Permanent),
+            ("XX000", Class::Bug),
+            ("40P01", Class::Transient),
+            ("57P01", Class::Transient),
+            ("53100", Class::Transient),
+            ("42P01", Class::Transient),
+            ("25006", Class::Transient),
+            ("", Class::Transient),
+        ] {
+            assert_eq!(class_of(code), class, "{code}");
+        }
+        assert_eq!(class_without_code(&sqlx::Error::PoolTimedOut), Class::Transient);
+        let broken = StoreError::WrongRowCount {
+            table: "objects",
+            expected: 2,
+            changed: 1,
+        };
+        assert_eq!(
+            (broken.class(), broken.cause().as_str()),
+            (Class::Bug, "wrong_row_count:objects")
+        );
     }
 }

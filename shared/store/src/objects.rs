@@ -3,6 +3,8 @@
 use domain::{ObjectKey, Snapshot, State, Version};
 use sqlx::{PgConnection, Row};
 
+use crate::StoreError;
+
 /// Makes missing rows, locks all of them in key order, and returns the snapshots that stand.
 ///
 /// Two phases, both in key order, so that two workers never wait for each other in a circle. `keys` must
@@ -50,7 +52,7 @@ pub(crate) async fn lock(connection: &mut PgConnection, keys: &[ObjectKey]) -> R
 }
 
 /// Notes which snapshots stand now. The rows are locked already.
-pub(crate) async fn stand(connection: &mut PgConnection, changes: &[Snapshot]) -> Result<(), sqlx::Error> {
+pub(crate) async fn stand(connection: &mut PgConnection, changes: &[Snapshot]) -> Result<(), StoreError> {
     let done = sqlx::query(
         "UPDATE objects SET created = to_timestamp(now_standing.created), event_id = now_standing.event_id
          FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])
@@ -90,12 +92,16 @@ pub(crate) async fn stand(connection: &mut PgConnection, changes: &[Snapshot]) -
     )
     .execute(connection)
     .await?;
-    let expected = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-    if done.rows_affected() != expected {
-        return Err(sqlx::Error::Protocol(format!(
-            "expected to update {expected} locked objects, updated {}",
-            done.rows_affected()
-        )));
+    let (expected, changed) = (
+        u64::try_from(changes.len()).unwrap_or(u64::MAX),
+        done.rows_affected(),
+    );
+    if changed != expected {
+        return Err(StoreError::WrongRowCount {
+            table: "objects",
+            expected,
+            changed,
+        });
     }
     Ok(())
 }
