@@ -1,7 +1,6 @@
 //! Ingest's settings.
 
 mod endpoints;
-mod suggest;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -173,7 +172,7 @@ impl IngestConfig {
             connections_max: connections(&mut reader),
             limits: Limits::PRODUCTION,
         };
-        refuse_unknown_names(&mut reader);
+        reader.refuse_unknown(OWN_PREFIX, &[ADDR, ADMIN_ADDR, CONNECTIONS_MAX]);
         reader.finish(config)
     }
 }
@@ -181,20 +180,6 @@ impl IngestConfig {
 fn connections(reader: &mut Reader<'_>) -> u32 {
     let number = reader.number(CONNECTIONS_MAX, CONNECTIONS_MAX_DEFAULT, 1, CONNECTIONS_MAX_LIMIT);
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// A setting that nobody reads would silently leave a default in place.
-fn refuse_unknown_names(reader: &mut Reader<'_>) {
-    let own = [ADDR, ADMIN_ADDR, CONNECTIONS_MAX];
-    let unknown: Vec<&str> = reader
-        .env()
-        .names(OWN_PREFIX)
-        .filter(|name| !own.contains(name))
-        .collect();
-    for name in unknown {
-        let hint = suggest::hint(name, &own);
-        reader.problem(format!("{name} is no setting{hint}"));
-    }
 }
 
 #[cfg(test)]

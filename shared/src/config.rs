@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::suggest::hint;
+
 /// Exit status for unusable configuration (`EX_CONFIG` of sysexits).
 pub const EXIT_CONFIG: u8 = 78;
 
@@ -199,6 +201,19 @@ impl<'a> Reader<'a> {
                 }
             },
             (None, None) => None,
+        }
+    }
+
+    /// Refuses names that begin with `prefix` and are none of `own`: a setting that nobody reads would
+    /// silently leave a default in place.
+    pub fn refuse_unknown(&mut self, prefix: &str, own: &[&str]) {
+        let unknown: Vec<&str> = self
+            .env
+            .names(prefix)
+            .filter(|name| !own.contains(name))
+            .collect();
+        for name in unknown {
+            self.problem(format!("{name} is no setting{}", hint(name, own)));
         }
     }
 

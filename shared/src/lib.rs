@@ -9,4 +9,5 @@ pub mod lifecycle;
 pub mod queue;
 pub mod role;
 pub mod signature;
+pub mod suggest;
 pub mod telemetry;

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 
 use shared::config::{Common, ConfigError, Env, Reader, Setting};
 
+const ADMIN_ADDR: &str = "TOLLGATE_WORKER_ADMIN_ADDR";
+const CONCURRENCY: &str = "TOLLGATE_WORKER_CONCURRENCY";
+
 /// Settings beside the common ones.
 pub const SETTINGS: &[Setting] = &[
     Setting {
@@ -12,12 +15,12 @@ pub const SETTINGS: &[Setting] = &[
         about: "Postgres, `postgres://user:password@host:port/database`; or DATABASE_URL_FILE",
     },
     Setting {
-        name: "TOLLGATE_WORKER_ADMIN_ADDR",
+        name: ADMIN_ADDR,
         default: "127.0.0.1:9081",
         about: "listener for /livez, /readyz and /metrics",
     },
     Setting {
-        name: "TOLLGATE_WORKER_CONCURRENCY",
+        name: CONCURRENCY,
         default: "4",
         about: "chunks of up to 256 events worked on at a time, 1 to 64; each takes a database connection",
     },
@@ -58,8 +61,9 @@ impl WorkerConfig {
                 "TOLLGATE_WORKER_ADMIN_ADDR",
                 SocketAddr::from(([127, 0, 0, 1], 9081)),
             ),
-            concurrency: u32::try_from(reader.number("TOLLGATE_WORKER_CONCURRENCY", 4, 1, 64)).unwrap_or(1),
+            concurrency: u32::try_from(reader.number(CONCURRENCY, 4, 1, 64)).unwrap_or(1),
         };
+        reader.refuse_unknown("TOLLGATE_WORKER_", &[ADMIN_ADDR, CONCURRENCY]);
         reader.finish(config)
     }
 
@@ -67,5 +71,30 @@ impl WorkerConfig {
     #[must_use]
     pub fn connections_max(&self) -> u32 {
         self.concurrency + SPARE_CONNECTIONS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_named_all_at_once() {
+        let env: Env = [
+            ("REDIS_URL", "localhost"),
+            ("DATABASE_URL", "bar"),
+            ("TOLLGATE_WORKER_CONCURENCY", "8"),
+            ("TOLLGATE_WORKER_ADMIN_ADDR", "here"),
+        ]
+        .into_iter()
+        .collect();
+        let Err(ConfigError(problems)) = WorkerConfig::from_env(&env) else {
+            panic!("four problems")
+        };
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(
+            problems[3].contains("did you mean TOLLGATE_WORKER_CONCURRENCY"),
+            "{problems:?}"
+        );
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use shared::config::Reader;
 use shared::signature::Secret;
 
-use super::suggest;
 use crate::endpoint::{Accounts, DEFAULT_ENDPOINT, Endpoint, Token};
 
 const DEFAULT_SECRET: &str = "STRIPE_WEBHOOK_SECRET";
@@ -83,7 +82,7 @@ fn name_in(variable: &str) -> Result<(&str, &'static str), String> {
         let (name, last) = rest.rsplit_once('_').unwrap_or(("<NAME>", rest));
         let known = SUFFIXES.map(|suffix| format!("{PREFIX}{name}_{suffix}"));
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let hint = suggest::hint(&format!("{PREFIX}{name}_{last}"), &known);
+        let hint = shared::suggest::hint(&format!("{PREFIX}{name}_{last}"), &known);
         return Err(format!("is no setting{hint}"));
     };
     let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';

@@ -4,7 +4,8 @@
 const EDITS_MAX: usize = 3;
 
 /// `"; did you mean X?"` for the closest candidate, or nothing.
-pub(super) fn hint(word: &str, candidates: &[&str]) -> String {
+#[must_use]
+pub fn hint(word: &str, candidates: &[&str]) -> String {
     candidates
         .iter()
         .map(|candidate| (edits(word, candidate), candidate))
