@@ -29,6 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run everything here: private Redis and Postgres, migrations, ingest, workers, simulated Stripe
+    #[command(after_help = dev::ENVIRONMENT)]
     Dev(dev::Options),
     /// Receive webhooks, verify them, and answer 200 once Redis has them
     #[command(after_help = settings_help(ingest::SETTINGS))]

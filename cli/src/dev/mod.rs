@@ -29,7 +29,12 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest everything may take to stop after Ctrl-C.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What `tollgate dev` takes. `REDIS_URL`, `DATABASE_URL` and `STRIPE_WEBHOOK_SECRET` are used when set.
+/// The part of the help that options cannot say.
+pub(crate) const ENVIRONMENT: &str = "\
+REDIS_URL, DATABASE_URL and STRIPE_WEBHOOK_SECRET are used when they are set, and nothing is started or made up \
+in their place. So is every setting of `tollgate ingest` and `tollgate worker`, but for their admin addresses.";
+
+/// What `tollgate dev` takes.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Options {
     /// Print one JSON object when ready, and one after the demo

@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use shared::clock::Clock;
-use shared::signature::{SIGNATURE_HEADER, Secret, sign};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Rig, SECRET, shared_data};
+use crate::support::{Rig, SECRET, http, shared_data};
 
 /// Events that must not change anything, and the reason that must be given.
 const IGNORED: [(&str, &str); 7] = [
@@ -26,17 +22,7 @@ const IGNORED: [(&str, &str); 7] = [
 ];
 
 async fn post(url: &str, body: &Bytes) -> u16 {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-    let secret = Secret::new(SECRET).expect("usable");
-    let signature = sign(&secret, Clock::system().unix_seconds(), body);
-    let request = hyper::Request::post(url).header(SIGNATURE_HEADER, signature);
-    let request = request.body(Full::new(body.clone())).expect("a request");
-    client
-        .request(request)
-        .await
-        .expect("an answer")
-        .status()
-        .as_u16()
+    http::post(url, &http::signature(SECRET, body), body).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

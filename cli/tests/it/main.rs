@@ -3,7 +3,10 @@
 //! Each test has a database of its own, cloned from a template, and a key prefix of its own. Nothing sleeps
 //! to synchronise: tests wait for a state, with a limit.
 
+mod commands;
+mod dev;
 mod fixtures;
+mod processes;
 mod queue;
 mod support;
 mod worker;

@@ -1,5 +1,9 @@
 //! What tests stand on.
 
+pub mod http;
+pub mod process;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -9,10 +13,10 @@ use shared::clock::Clock;
 use shared::config::Env;
 use shared::entry::{Entry, Meta};
 use shared::envelope::{Envelope, VerifiedBody};
-use shared::queue::{Consumer, Keys, Producer};
+use shared::queue::{Consumer, GROUP, Keys, Probe, Producer};
 use shared::signature::{Secret, sign};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use store::Store;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
@@ -40,6 +44,16 @@ impl Rig {
         let stack = stack::shared().expect("Redis and Postgres start");
         let database = clone_template(&stack.admin_url().expect("Postgres was asked for")).await;
         Self::on(database, stack.redis_url().expect("Redis was asked for")).await
+    }
+
+    /// On the shared servers, with a database that nobody has migrated.
+    pub async fn unmigrated() -> Self {
+        let stack = stack::shared().expect("Redis and Postgres start");
+        let admin_url = stack.admin_url().expect("Postgres was asked for");
+        let database = format!("test_{}", unique());
+        create(&admin_url, &database, "").await;
+        let url = with_database(&admin_url, &database);
+        Self::on(url, stack.redis_url().expect("Redis was asked for")).await
     }
 
     /// On servers of the test's own.
@@ -177,6 +191,43 @@ impl Rig {
             .expect("a number")
     }
 
+    /// Waits until workers hold exactly so many entries.
+    pub async fn wait_until_held(&self, wanted: u64) {
+        let mut probe = Probe::new(&self.redis_url, self.keys()).expect("an URL");
+        let mut held = None;
+        let reached = wait_for(async || {
+            held = probe.depth(0).await.ok().map(|depth| depth.in_flight);
+            held == Some(wanted)
+        });
+        assert!(reached.await, "waited for {wanted} held, last saw {held:?}");
+    }
+
+    /// Nobody writes to `table` until this is dropped: workers stand still in mid-transaction.
+    pub async fn hold_up(&self, table: &str) -> Transaction<'static, Postgres> {
+        let mut held = self.pool.begin().await.expect("Postgres answers");
+        let sql = format!("LOCK TABLE {table} IN SHARE MODE");
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut *held)
+            .await
+            .expect("locked");
+        held
+    }
+
+    /// The names in the consumer group, and how many entries each holds.
+    pub async fn consumers(&self) -> BTreeMap<String, usize> {
+        let mut command = redis::cmd("XINFO");
+        command.arg("CONSUMERS").arg(self.keys().events).arg(GROUP);
+        let reply: redis::streams::StreamInfoConsumersReply = command
+            .query_async(&mut self.redis().await)
+            .await
+            .expect("a list");
+        reply
+            .consumers
+            .into_iter()
+            .map(|consumer| (consumer.name, consumer.pending))
+            .collect()
+    }
+
     /// Waits until nothing is waiting or in flight.
     pub async fn wait_until_drained(&self) {
         assert!(
@@ -206,8 +257,13 @@ impl Running {
 }
 
 /// Looks again and again; false when [`PATIENCE`] runs out.
-pub async fn wait_for(mut reached: impl AsyncFnMut() -> bool) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+pub async fn wait_for(reached: impl AsyncFnMut() -> bool) -> bool {
+    wait_within(PATIENCE, reached).await
+}
+
+/// Looks again and again; false when `limit` runs out.
+pub async fn wait_within(limit: Duration, mut reached: impl AsyncFnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
         if reached().await {
             return true;
@@ -278,10 +334,7 @@ pub fn unique() -> String {
 /// A migrated database of the test's own, in milliseconds.
 async fn clone_template(admin_url: &str) -> String {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
-    let name = |database: &str| {
-        let (base, _) = admin_url.rsplit_once('/').expect("an URL with a database");
-        format!("{base}/{database}")
-    };
+    let name = |database: &str| with_database(admin_url, database);
     let template = TEMPLATE
         .get_or_init(async || {
             let template = format!("template_{}", std::process::id());
@@ -301,6 +354,12 @@ async fn clone_template(admin_url: &str) -> String {
     )
     .await;
     name(&database)
+}
+
+/// The same server's other database.
+fn with_database(url: &str, database: &str) -> String {
+    let (base, _) = url.rsplit_once('/').expect("an URL with a database");
+    format!("{base}/{database}")
 }
 
 async fn create(admin_url: &str, database: &str, how: &str) {
