@@ -5,5 +5,6 @@
 
 mod fixtures;
 mod queue;
+mod scenarios;
 mod support;
 mod worker;
