@@ -31,6 +31,9 @@ CREATE TABLE events (
 -- What needs a person is rare and looked for often.
 CREATE INDEX events_parked ON events (settled_at) WHERE status = 'parked';
 
+-- Events of one object and one second are compared with each other; support looks for an object's history.
+CREATE INDEX events_object ON events (account, object_id, created) WHERE object_id IS NOT NULL;
+
 -- lz4 halves the CPU of storing bodies. A Postgres built without it keeps the default.
 DO $$
 BEGIN

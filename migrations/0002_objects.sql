@@ -6,9 +6,10 @@ CREATE TABLE objects (
     account  text NOT NULL,
     kind     text NOT NULL,
     id       text NOT NULL,
-    -- The event whose snapshot stands; both absent between making the row and deciding, never after commit.
+    -- The event whose snapshot stands; absent between making the row and deciding, never after commit.
     created  timestamptz,
     event_id text,
+    terminal boolean NOT NULL DEFAULT false, -- nothing but another terminal snapshot can follow
     PRIMARY KEY (account, kind, id)
 )
 -- Every event of an object updates its row; room on the page keeps those updates off the index.

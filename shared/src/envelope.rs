@@ -115,7 +115,11 @@ impl Envelope {
         Self::parse(body.bytes())
     }
 
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, PayloadError> {
+    /// Reads the envelope of a body that was verified when it came in, such as one from the inbox.
+    ///
+    /// # Errors
+    /// [`PayloadError`] when it is not a Stripe event of either kind.
+    pub fn parse(bytes: &[u8]) -> Result<Self, PayloadError> {
         let text = std::str::from_utf8(bytes).map_err(|_| PayloadError::NotUtf8)?;
         let wire: Wire<'_> = object(text)?;
         match wire.object.as_ref() {

@@ -13,6 +13,7 @@ pub mod item;
 pub mod park;
 pub mod read;
 mod report;
+pub mod ties;
 pub mod transact;
 pub mod view;
 

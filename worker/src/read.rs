@@ -2,11 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use domain::{ObjectKey, Snapshot, Version};
+use domain::{Kind, ObjectKey, Snapshot, Version};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use shared::entry::{Entry, Mismatch};
-use shared::envelope::Rendering;
+use shared::envelope::{Envelope, Rendering};
 
 use crate::handlers::{self, Handler};
 use crate::park::Failure;
@@ -89,31 +90,79 @@ fn ignored(entry: &Entry) -> Option<Ignored> {
 }
 
 fn snapshot(entry: &Entry, handler: &Handler) -> Result<Snapshot, Failure> {
-    let object = serde_json::from_str(raw_object(entry)?).map_err(|e| Failure::unreadable(&e.to_string()))?;
-    let view = View::new(&object)?;
+    let object = parse(raw(&entry.body)?.object)?;
+    snapshot_of(&entry.meta.envelope, handler, &object)
+}
+
+fn snapshot_of(envelope: &Envelope, handler: &Handler, object: &Value) -> Result<Snapshot, Failure> {
+    let view = View::new(object)?;
     let id = view.id(handler.id)?.filter(|id| !id.is_empty());
-    let id =
-        id.ok_or_else(|| Failure::unreadable(&format!("{}: expected an id, found nothing", handler.id)))?;
-    let envelope = &entry.meta.envelope;
+    let missing = || Failure::unreadable(&format!("{}: expected an id, found nothing", handler.id));
     let account = envelope.account.clone().unwrap_or_default();
+    let deleted = is_deletion(envelope, handler.kind) || view.is("deleted")?;
+    let read = (handler.read)(&view)?;
     Ok(Snapshot {
         key: ObjectKey {
             account,
             kind: handler.kind,
-            id,
+            id: id.ok_or_else(missing)?,
         },
         version: Version {
+            terminal: deleted || read.is_terminal(),
             created: envelope.created,
             event_id: envelope.id.clone(),
         },
         livemode: envelope.livemode,
-        deleted: envelope.event_type.ends_with(".deleted") || view.is("deleted")?,
-        object: (handler.read)(&view)?,
+        deleted,
+        object: read,
     })
 }
 
-/// The text of `data.object`. The rest of the body is not parsed again.
-fn raw_object(entry: &Entry) -> Result<&str, Failure> {
+/// `customer.subscription.deleted` is the end of a subscription, which its status says; the object stays.
+fn is_deletion(envelope: &Envelope, kind: Kind) -> bool {
+    kind != Kind::Subscription && envelope.event_type.ends_with(".deleted")
+}
+
+/// An event read in full, for comparing it with others about the same object.
+#[derive(Debug, Clone)]
+pub struct FullEvent {
+    /// The object as it was.
+    pub snapshot: Snapshot,
+    /// The object as it was, all of it.
+    pub object: Value,
+    /// What it looked like before, as far as it changed. Null when the event does not say.
+    pub previous: Value,
+    /// Whether the object was just made.
+    pub is_creation: bool,
+}
+
+/// Reads a stored event again, in full. `None` for one that has no snapshot.
+#[must_use]
+pub fn full_event(body: &str) -> Option<FullEvent> {
+    let envelope = Envelope::parse(body.as_bytes()).ok()?;
+    let handler = handlers::find(&envelope.event_type, envelope.object_type.as_deref())?;
+    let raw = raw(body.as_bytes()).ok()?;
+    let object = parse(raw.object).ok()?;
+    let previous = raw
+        .previous
+        .and_then(|previous| parse(previous).ok())
+        .unwrap_or_default();
+    let snapshot = snapshot_of(&envelope, handler, &object).ok()?;
+    Some(FullEvent {
+        snapshot,
+        object,
+        previous,
+        is_creation: envelope.event_type.ends_with(".created"),
+    })
+}
+
+struct Raw<'a> {
+    object: &'a str,
+    previous: Option<&'a str>,
+}
+
+/// The texts of `data.object` and `data.previous_attributes`. The rest of the body is not parsed again.
+fn raw(body: &[u8]) -> Result<Raw<'_>, Failure> {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(borrow)]
@@ -123,18 +172,24 @@ fn raw_object(entry: &Entry) -> Result<&str, Failure> {
     struct Data<'a> {
         #[serde(borrow)]
         object: &'a RawValue,
+        #[serde(default, borrow)]
+        previous_attributes: Option<&'a RawValue>,
     }
-    let body: Body<'_> =
-        serde_json::from_slice(&entry.body).map_err(|e| Failure::unreadable(&e.to_string()))?;
-    Ok(body.data.object.get())
+    let Body { data } = serde_json::from_slice(body).map_err(|e| Failure::unreadable(&e.to_string()))?;
+    Ok(Raw {
+        object: data.object.get(),
+        previous: data.previous_attributes.map(RawValue::get),
+    })
+}
+
+fn parse(text: &str) -> Result<Value, Failure> {
+    serde_json::from_str(text).map_err(|e| Failure::unreadable(&e.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use domain::Kind;
     use shared::entry::Meta;
-    use shared::envelope::Envelope;
 
     use super::*;
 

@@ -19,6 +19,7 @@ pub(crate) fn init() {
         counter!("tollgate_events_total", "outcome" => outcome).absolute(0);
     }
     counter!("tollgate_worker_contention_total").absolute(0);
+    counter!("tollgate_ties_guessed_total").absolute(0);
     counter!("tollgate_worker_acknowledge_failures_total").absolute(0);
 }
 
@@ -66,6 +67,11 @@ pub(crate) fn set_aside(item: &Item, failure: &Failure) {
         "event set aside: {}",
         failure.detail
     );
+}
+
+/// Snapshots of one second could not be told apart: what stands is a guess, the same everywhere.
+pub(crate) fn guessed(ties: usize) {
+    counter!("tollgate_ties_guessed_total").increment(ties as u64);
 }
 
 /// Two workers were in each other's way.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use domain::{ObjectKey, Snapshot, decide_all};
+use domain::{ObjectKey, Snapshot, contests, decide_all};
 use shared::entry::Entry;
 use shared::envelope::Rendering;
 use store::{EventKey, InboxRow, ParkedRow, Status, Store, StoreError};
@@ -11,6 +11,8 @@ use store::{EventKey, InboxRow, ParkedRow, Status, Store, StoreError};
 use crate::item::{Fate, Item};
 use crate::park::Failure;
 use crate::read::Reading;
+use crate::report;
+use crate::ties::settle;
 
 /// Makes the batch take effect, all of it or nothing, and says what became of each item, in order.
 ///
@@ -40,9 +42,12 @@ pub async fn transact(store: &Store, items: &[Item]) -> Result<Vec<Fate>, StoreE
 
     let snapshots: Vec<Snapshot> = new().filter_map(Item::snapshot).cloned().collect();
     let state = tx.lock_objects(&keys_of(&snapshots)).await?;
-    tx.write(decide_all(state, snapshots)).await?;
+    let contests = contests(&state, &snapshots);
+    let (settled, guesses) = settle(&contests, &tx.bodies_of(&contests).await?, &snapshots);
+    tx.write(decide_all(&state, snapshots, settled)).await?;
     tx.park(&new().filter_map(parked_row).collect::<Vec<_>>()).await?;
     tx.commit().await?;
+    report::guessed(guesses);
     Ok(fates)
 }
 

@@ -8,5 +8,6 @@ mod dev;
 mod fixtures;
 mod processes;
 mod queue;
+mod scenarios;
 mod support;
 mod worker;

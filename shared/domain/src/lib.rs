@@ -8,7 +8,9 @@ mod decide;
 mod failure;
 mod object;
 pub mod objects;
+mod order;
 
-pub use decide::{Decision, State, decide, decide_all};
+pub use decide::{Contest, Settled, State, contests, decide_all};
 pub use failure::Class;
 pub use object::{Kind, Object, ObjectKey, Snapshot, Version};
+pub use order::{Contender, Last, Rank, last};

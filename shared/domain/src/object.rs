@@ -69,6 +69,8 @@ pub struct ObjectKey {
 /// Which of an object's snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
+    /// Whether the object has come to its end: see [`Object::is_terminal`].
+    pub terminal: bool,
     /// `created` of the event that carried it, unix seconds.
     pub created: i64,
     /// The event that carried it.

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use domain::Contest;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use crate::upsert::insert_from_arrays;
+use crate::upsert::{column, insert_from_arrays};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,26 +97,21 @@ pub(crate) async fn admit(
     rows: &[InboxRow<'_>],
 ) -> Result<HashSet<EventKey>, sqlx::Error> {
     debug_assert!(rows.is_sorted_by(|a, b| a.key < b.key), "sorted and distinct");
-    macro_rules! column {
-        ($value:expr) => {
-            rows.iter().map($value).collect::<Vec<_>>()
-        };
-    }
     let admitted = sqlx::query(AssertSqlSafe(INSERT.as_str()))
-        .bind(column!(|row| row.key.account.as_str()))
-        .bind(column!(|row| row.key.id.as_str()))
-        .bind(column!(|row| row.event_type))
-        .bind(column!(|row| row.rendering))
-        .bind(column!(|row| row.created))
-        .bind(column!(|row| row.livemode))
-        .bind(column!(|row| row.api_version))
-        .bind(column!(|row| row.object_type))
-        .bind(column!(|row| row.object_id))
-        .bind(column!(|row| row.endpoint))
-        .bind(column!(|row| milliseconds(row.received_at_ms)))
-        .bind(column!(|row| row.status.as_str()))
-        .bind(column!(|row| row.reason))
-        .bind(column!(|row| row.body))
+        .bind(column!(rows, row => row.key.account.as_str()))
+        .bind(column!(rows, row => row.key.id.as_str()))
+        .bind(column!(rows, row => row.event_type))
+        .bind(column!(rows, row => row.rendering))
+        .bind(column!(rows, row => row.created))
+        .bind(column!(rows, row => row.livemode))
+        .bind(column!(rows, row => row.api_version))
+        .bind(column!(rows, row => row.object_type))
+        .bind(column!(rows, row => row.object_id))
+        .bind(column!(rows, row => row.endpoint))
+        .bind(column!(rows, row => milliseconds(row.received_at_ms)))
+        .bind(column!(rows, row => row.status.as_str()))
+        .bind(column!(rows, row => row.reason))
+        .bind(column!(rows, row => row.body))
         .fetch_all(connection)
         .await?;
     admitted
@@ -127,6 +123,34 @@ pub(crate) async fn admit(
             })
         })
         .collect()
+}
+
+/// The bodies of all applied events of some objects and seconds, each with the index of its contest.
+pub(crate) async fn bodies_of(
+    connection: &mut PgConnection,
+    contests: &[Contest],
+) -> Result<Vec<(usize, String)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT contest.position, events.body
+         FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY
+              AS contest (account, object_id, created, position)
+         JOIN events ON events.account = contest.account AND events.object_id = contest.object_id
+                    AND events.created = to_timestamp(contest.created)
+         WHERE events.status = 'applied'",
+    )
+    .bind(column!(contests, contest => contest.key.account.as_str()))
+    .bind(column!(contests, contest => contest.key.id.as_str()))
+    .bind(column!(contests, contest => contest.created))
+    .fetch_all(connection)
+    .await?;
+    let indexed = |row: &sqlx::postgres::PgRow| {
+        let position: i64 = row.try_get(0)?;
+        Ok((
+            usize::try_from(position - 1).unwrap_or(usize::MAX),
+            row.try_get(1)?,
+        ))
+    };
+    rows.iter().map(indexed).collect()
 }
 
 #[expect(

@@ -4,6 +4,7 @@ use domain::{ObjectKey, Snapshot, State, Version};
 use sqlx::{PgConnection, Row};
 
 use crate::StoreError;
+use crate::upsert::column;
 
 /// Makes missing rows, locks all of them in key order, and returns the snapshots that stand.
 ///
@@ -11,9 +12,9 @@ use crate::StoreError;
 /// be sorted and distinct.
 pub(crate) async fn lock(connection: &mut PgConnection, keys: &[ObjectKey]) -> Result<State, sqlx::Error> {
     debug_assert!(keys.is_sorted_by(|a, b| a < b), "sorted and distinct");
-    let accounts: Vec<&str> = keys.iter().map(|key| key.account.as_str()).collect();
-    let kinds: Vec<&str> = keys.iter().map(|key| key.kind.as_str()).collect();
-    let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
+    let accounts: Vec<&str> = column!(keys, key => key.account.as_str());
+    let kinds: Vec<&str> = column!(keys, key => key.kind.as_str());
+    let ids: Vec<&str> = column!(keys, key => key.id.as_str());
     sqlx::query(
         "INSERT INTO objects (account, kind, id)
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
@@ -26,7 +27,8 @@ pub(crate) async fn lock(connection: &mut PgConnection, keys: &[ObjectKey]) -> R
     .await?;
     // The position ties a row to its key without sending the key back. The lock is taken above the sort.
     let rows = sqlx::query(
-        "SELECT wanted.position, extract(epoch FROM objects.created)::bigint, objects.event_id
+        "SELECT wanted.position, extract(epoch FROM objects.created)::bigint, objects.event_id,
+                objects.terminal
          FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS wanted (account, kind, id, position)
          JOIN objects USING (account, kind, id)
          ORDER BY wanted.position
@@ -46,7 +48,15 @@ pub(crate) async fn lock(connection: &mut PgConnection, keys: &[ObjectKey]) -> R
         let (Some(key), Some(created), Some(event_id)) = (key, row.try_get(1)?, row.try_get(2)?) else {
             continue;
         };
-        state.insert(key.clone(), Version { created, event_id });
+        let terminal = row.try_get(3)?;
+        state.insert(
+            key.clone(),
+            Version {
+                terminal,
+                created,
+                event_id,
+            },
+        );
     }
     Ok(state)
 }
@@ -54,42 +64,20 @@ pub(crate) async fn lock(connection: &mut PgConnection, keys: &[ObjectKey]) -> R
 /// Notes which snapshots stand now. The rows are locked already.
 pub(crate) async fn stand(connection: &mut PgConnection, changes: &[Snapshot]) -> Result<(), StoreError> {
     let done = sqlx::query(
-        "UPDATE objects SET created = to_timestamp(now_standing.created), event_id = now_standing.event_id
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])
-              AS now_standing (account, kind, id, created, event_id)
+        "UPDATE objects
+         SET created = to_timestamp(now_standing.created), event_id = now_standing.event_id,
+             terminal = now_standing.terminal
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::boolean[])
+              AS now_standing (account, kind, id, created, event_id, terminal)
          WHERE (objects.account, objects.kind, objects.id)
              = (now_standing.account, now_standing.kind, now_standing.id)",
     )
-    .bind(
-        changes
-            .iter()
-            .map(|change| change.key.account.as_str())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        changes
-            .iter()
-            .map(|change| change.key.kind.as_str())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        changes
-            .iter()
-            .map(|change| change.key.id.as_str())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        changes
-            .iter()
-            .map(|change| change.version.created)
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        changes
-            .iter()
-            .map(|change| change.version.event_id.as_str())
-            .collect::<Vec<_>>(),
-    )
+    .bind(column!(changes, change => change.key.account.as_str()))
+    .bind(column!(changes, change => change.key.kind.as_str()))
+    .bind(column!(changes, change => change.key.id.as_str()))
+    .bind(column!(changes, change => change.version.created))
+    .bind(column!(changes, change => change.version.event_id.as_str()))
+    .bind(column!(changes, change => change.version.terminal))
     .execute(connection)
     .await?;
     let (expected, changed) = (

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use domain::{ObjectKey, Snapshot, State};
+use domain::{Contest, ObjectKey, Snapshot, State};
 use sqlx::{Postgres, Transaction};
 
 use crate::{EventKey, InboxRow, ParkedRow, StoreError, inbox, objects, parked, projections};
@@ -30,6 +30,18 @@ impl Tx {
             return Ok(State::new());
         }
         Ok(objects::lock(&mut self.0, keys).await?)
+    }
+
+    /// The bodies of all applied events that take part in some contests, those of this transaction included,
+    /// each with the index of its contest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn bodies_of(&mut self, contests: &[Contest]) -> Result<Vec<(usize, String)>, StoreError> {
+        if contests.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(inbox::bodies_of(&mut self.0, contests).await?)
     }
 
     /// Writes the snapshots that stand now: one row of `objects` each, and its projection.

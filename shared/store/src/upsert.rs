@@ -53,6 +53,14 @@ fn from_wire(name: &str, kind: &str) -> String {
     }
 }
 
+/// One array, from one member of every row.
+macro_rules! column {
+    ($rows:expr, $row:ident => $value:expr) => {
+        $rows.iter().map(|$row| $value).collect::<Vec<_>>()
+    };
+}
+pub(crate) use column;
+
 /// Declares `async fn NAME(connection, rows: &[ROW])`, which writes all rows in one statement.
 macro_rules! upsert {
     (
