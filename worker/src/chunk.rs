@@ -102,7 +102,7 @@ impl Pipeline {
                     tokio::time::sleep(RETRY_DELAY_MIN).await;
                     continue;
                 }
-                Ok(Ok(Err(error))) => error.to_string(),
+                Ok(Ok(Err(error))) => error.message(),
                 Ok(Err(panic)) => return Verdict::Culprit(Failure::panic(panic.as_ref())),
                 Err(_) => "postgres did not answer in time".to_owned(),
             };

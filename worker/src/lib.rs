@@ -130,9 +130,7 @@ async fn wait_for_schema(
                 readiness.set(chunk::POSTGRES, None);
                 return Ok(true);
             }
-            Err(error) if error.is_transient() => {
-                report::waiting(readiness, chunk::POSTGRES, &error.to_string());
-            }
+            Err(SchemaError::Store(error)) => report::waiting(readiness, chunk::POSTGRES, &error.message()),
             Err(error) => return Err(error),
         }
         tokio::select! {

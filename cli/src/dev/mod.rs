@@ -104,6 +104,7 @@ pub(crate) fn main(options: Options) -> ExitCode {
 async fn session(options: &Options, env: &Env, stack: Stack) -> Result<u8, Box<dyn std::error::Error>> {
     let services = &Services::new(stack, env)?;
     let stop = shared::lifecycle::on_signals(STOP_TIMEOUT)?;
+    services.look_at_redis().await?;
     services.migrate().await?;
     let processes = Processes::start(options, env, services)?;
     let supervisor = processes.supervise();

@@ -1,6 +1,5 @@
 //! ingest and the workers as processes of their own, restarted when they die, gone when `dev` is gone.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -280,7 +279,7 @@ fn ingest_settings(
 
 /// A port nobody listens on right now.
 fn free_address() -> std::io::Result<String> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.to_string())
+    Ok(format!("127.0.0.1:{}", stack::free_port()?))
 }
 
 fn in_words(status: ExitStatus) -> String {

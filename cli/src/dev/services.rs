@@ -42,9 +42,12 @@ pub(super) enum ServicesError {
     /// `DATABASE_URL` cannot be used.
     #[error(transparent)]
     Store(#[from] store::StoreError),
-    /// `REDIS_URL` cannot be used.
-    #[error(transparent)]
-    Queue(#[from] shared::queue::QueueError),
+    /// `REDIS_URL` is no URL, or there is nobody.
+    #[error("REDIS_URL: {0}")]
+    RedisUrl(#[from] shared::queue::QueueError),
+    /// `DATABASE_URL` is no URL.
+    #[error("DATABASE_URL: not an URL such as postgres://user:password@host:5432/database")]
+    DatabaseUrl,
     /// `STRIPE_WEBHOOK_SECRET` cannot be used.
     #[error("STRIPE_WEBHOOK_SECRET: {0}")]
     Secret(#[from] shared::signature::SecretError),
@@ -77,6 +80,9 @@ impl Services {
         };
         let redis_url = url("REDIS_URL", stack.redis_url());
         let database_url = url("DATABASE_URL", stack.database_url());
+        if !store::is_url(&database_url) {
+            return Err(ServicesError::DatabaseUrl);
+        }
         let secrets = env
             .get("STRIPE_WEBHOOK_SECRET")
             .map_or_else(made_up_secret, |s| Ok(s.to_owned()))?;
@@ -105,22 +111,25 @@ impl Services {
         let applied = self.store.migrate().await?;
         progress::say(&format!("schema: {} migrations applied", applied.len()));
         self.store.check_schema().await?;
-        if self.stack.redis().is_none() {
-            self.warn_about_redis().await;
-        }
         Ok(())
     }
 
-    /// Any Redis will do for a demonstration, but nobody should learn from it that any will do.
-    async fn warn_about_redis(&self) {
-        match self.probe.clone().durability().await {
-            Ok(report) => {
-                if let Some(shortfall) = report.shortfall(Durability::Everysec) {
-                    progress::say(&format!("warning: {shortfall}"));
-                }
-            }
-            Err(error) => progress::say(&format!("warning: {error}")),
+    /// Looks at a Redis that is not ours. Any will do for a demonstration, but nobody should learn from it that
+    /// any will do.
+    pub async fn look_at_redis(&self) -> Result<(), ServicesError> {
+        if self.stack.redis().is_some() {
+            return Ok(());
         }
+        let report = self
+            .probe
+            .clone()
+            .durability()
+            .await
+            .map_err(ServicesError::RedisUrl)?;
+        if let Some(shortfall) = report.shortfall(Durability::Everysec) {
+            progress::say(&format!("warning: {shortfall}"));
+        }
+        Ok(())
     }
 }
 

@@ -32,6 +32,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use error::{Software, StackError};
 pub use find::Sources;
+pub use port::free as free_port;
 pub use postgres::{Durability, PostgresOptions, PostgresServer};
 pub use process::Process;
 pub use progress::{Progress, Reporter};

@@ -20,7 +20,10 @@ const PROBES: u32 = 64;
 /// It lies below the ephemeral range, for two reasons. A server that is killed and restarted wants its port back,
 /// and there nobody's outgoing connection can have been given it. And a client that keeps reconnecting to a dead
 /// server inside that range sooner or later is given the server's port as its own and connects to itself.
-pub(crate) fn free() -> io::Result<u16> {
+///
+/// # Errors
+/// When none can be found.
+pub fn free() -> io::Result<u16> {
     let span = u64::from(ephemeral_start().saturating_sub(LOWEST));
     for attempt in 0..PROBES {
         if span == 0 {

@@ -72,6 +72,11 @@ async fn a_worker_asked_to_stop_finishes_what_it_began_and_hands_back_the_rest()
     let drained = wait_within(PROMPTLY, async || rig.backlog().await == 0);
     assert!(drained.await, "what was handed back waits for the lease");
     assert_each_once(&rig, QUEUED).await;
+    let left = first.logged("working", "consumer").await;
+    assert!(
+        !rig.consumers().await.contains_key(&left),
+        "the name of the stopped one stays"
+    );
     let name = second.logged("working", "consumer").await;
     assert_eq!(second.terminate(PROMPTLY).await, Some(0));
     assert!(!rig.consumers().await.contains_key(&name), "its name stays");
@@ -176,7 +181,7 @@ async fn a_worker_started_before_its_servers_says_what_it_waits_for_and_then_wor
     let mut worker = worker(&rig.env());
     let admin = worker.admin_url().await;
     let readyz = format!("{admin}/readyz");
-    assert_eq!(http::wait_for_text(&readyz, "postgres: postgres: ").await, 503);
+    assert_eq!(http::wait_for_text(&readyz, "refused").await, 503);
     let live = http::get(&format!("{admin}/livez")).await;
     assert_eq!(live.map(|(status, _)| status), Some(200));
 

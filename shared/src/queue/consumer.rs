@@ -20,6 +20,8 @@ const TAKE_OVER_SCAN_MAX: usize = CHUNK_ENTRIES_MAX;
 const SUSPECT_CHUNK_MAX: usize = 16;
 /// A consumer that has not been heard of for this long and holds nothing is forgotten.
 const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(3600);
+/// Under which name entries wait that were handed back.
+const NOBODY: &str = "handed-back";
 /// Ids in one command or script call; Lua's `unpack` ends at 8,000.
 const IDS_PER_CALL_MAX: usize = 1_000;
 
@@ -292,7 +294,8 @@ impl Consumer {
             call.key(&self.keys.events)
                 .arg(GROUP)
                 .arg(&self.name)
-                .arg(&idle_ms);
+                .arg(&idle_ms)
+                .arg(NOBODY);
             for id in ids {
                 call.arg(id.to_string());
             }

@@ -23,17 +23,18 @@ return #mine",
 });
 
 /// Hands entries back: anyone may take them at once, and the delivery that ends here does not count,
-/// because the entry did nothing wrong.
-/// Arguments: group, consumer, idle milliseconds to show, ids. Returns how many were handed back.
+/// because the entry did nothing wrong. They wait under a name of nobody's, so that who hands them back can
+/// leave the group.
+/// Arguments: group, consumer, idle milliseconds to show, nobody's name, ids. Returns how many were handed back.
 pub(super) static HAND_BACK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local count = 0
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
   if #pending == 1 then
     local deliveries = math.max(pending[1][4] - 1, 0)
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i],
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[4], 0, ARGV[i],
                'IDLE', ARGV[3], 'RETRYCOUNT', deliveries, 'JUSTID')
     count = count + 1
   end

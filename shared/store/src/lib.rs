@@ -15,8 +15,8 @@ mod upsert;
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
 
 pub use error::StoreError;
 pub use inbox::{EventKey, InboxRow, Status};
@@ -31,9 +31,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_TIMEOUT_MS: u32 = 30_000;
 /// Longest wait for a row that another worker holds.
 const LOCK_TIMEOUT_MS: u32 = 10_000;
-/// Longest a connection may sit inside a transaction without a statement: a stopped worker must not
-/// keep its rows locked for ever.
-const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 30_000;
+/// Longest a connection may sit inside a transaction without a statement. Deciding takes milliseconds; a
+/// worker that was stopped in between must not keep its rows locked much longer than its lease.
+const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 10_000;
+/// Longest a question may take why no connection can be had.
+const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A pool of connections to one database. Clones share it.
 #[derive(Debug, Clone)]
@@ -41,10 +43,11 @@ pub struct Store {
     pool: PgPool,
 }
 
-/// Whether a text names a database.
+/// Whether a text names a Postgres database.
 #[must_use]
 pub fn is_url(text: &str) -> bool {
-    text.parse::<PgConnectOptions>().is_ok()
+    let is_postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    is_postgres && text.parse::<PgConnectOptions>().is_ok()
 }
 
 impl Store {
@@ -92,7 +95,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when no connection can be had.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(Tx(self.pool.begin().await?))
+        match self.pool.begin().await {
+            Ok(transaction) => Ok(Tx(transaction)),
+            Err(error) => Err(self.explain(error).await),
+        }
     }
 
     /// Asks Postgres whether it is there.
@@ -102,6 +108,18 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// The pool only says that time ran out; what Postgres says to a new connection is what people need.
+    pub(crate) async fn explain(&self, error: sqlx::Error) -> StoreError {
+        if !matches!(error, sqlx::Error::PoolTimedOut) {
+            return error.into();
+        }
+        let options = self.pool.connect_options();
+        match tokio::time::timeout(EXPLAIN_TIMEOUT, PgConnection::connect_with(&options)).await {
+            Ok(Err(reason)) => reason.into(),
+            Ok(Ok(_)) | Err(_) => error.into(),
+        }
     }
 
     /// Closes all connections.

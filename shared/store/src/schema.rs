@@ -30,14 +30,6 @@ pub enum SchemaError {
     Migrate(#[from] MigrateError),
 }
 
-impl SchemaError {
-    /// Whether waiting may help: Postgres is away, rather than unsuitable.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Store(_))
-    }
-}
-
 /// The migrations in this build: number and subject, in order.
 #[must_use]
 pub fn migrations() -> Vec<(i64, String)> {
@@ -101,9 +93,11 @@ impl Store {
 
     /// Number, checksum and success of every migration the database has seen.
     async fn applied(&self) -> Result<Vec<(i64, Vec<u8>, bool)>, StoreError> {
-        let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
-            .fetch_one(self.pool())
-            .await?;
+        let exists = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
+        let exists: bool = match exists.fetch_one(self.pool()).await {
+            Ok(exists) => exists,
+            Err(error) => return Err(self.explain(error).await),
+        };
         if !exists {
             return Ok(Vec::new());
         }

@@ -5,7 +5,7 @@ use sqlx::Row;
 use crate::{Status, Store, StoreError};
 
 /// Longest example value shown, in characters.
-const EXAMPLE_CHARS_MAX: i32 = 60;
+const EXAMPLE_CHARS_MAX: i32 = 70;
 
 /// How many events there are, by what became of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,7 +84,8 @@ impl Store {
         let mut examples = Vec::new();
         for (table, words) in EXAMPLES {
             let sql = format!(
-                "SELECT count(*), (SELECT left({words}, {EXAMPLE_CHARS_MAX}) FROM {table} \
+                "SELECT count(*), (SELECT CASE WHEN length({words}) > {EXAMPLE_CHARS_MAX} \
+                 THEN left({words}, {EXAMPLE_CHARS_MAX}) || '…' ELSE {words} END FROM {table} \
                  ORDER BY event_created DESC, id LIMIT 1) FROM {table}"
             );
             let row = sqlx::query(sqlx::AssertSqlSafe(sql))
