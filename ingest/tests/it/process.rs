@@ -181,7 +181,7 @@ fn every_configuration_problem_is_told_at_once() {
 #[test]
 fn an_unusable_redis_url_is_named_and_not_shown() {
     let (code, text) = fails(&env(redis()).with("REDIS_URL", "http://user:canary@localhost"));
-    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(code, Some(78), "{text}");
     assert!(text.contains("REDIS_URL") && !text.contains("canary"), "{text}");
 }
 
