@@ -1,6 +1,7 @@
 //! The shape of our events: against what readers need, and against recorded examples where there are
 //! any.
 
+use std::io::Write;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -307,7 +308,12 @@ fn common(ours: &BTreeSet<String>, theirs: &BTreeSet<String>) -> f64 {
 #[test]
 fn the_keys_are_those_of_the_recorded_examples() {
     let Some(folder) = examples() else {
-        eprintln!("not run: there are no recorded examples beside this repository");
+        // Not eprintln!, which the test runner keeps to itself.
+        writeln!(
+            std::io::stderr(),
+            "NOT RUN: there are no recorded examples beside this repository"
+        )
+        .ok();
         return;
     };
     let ours = objects();

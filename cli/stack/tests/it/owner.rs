@@ -48,7 +48,9 @@ fn a_hanging_postgres_of_a_killed_owner_is_ended_by_the_next_start() {
     let mut holder = Holder::start(base.path(), Some(&data_dir));
     // Its shutdown waits for its children.
     let children = support::children(holder.postgres_pid);
-    children.iter().for_each(|&child| support::signal("STOP", child));
+    children
+        .iter()
+        .for_each(|&child| support::signal(stack::Signal::STOP, child));
     holder.kill();
     assert!(support::alive(holder.postgres_pid), "it cannot end by itself");
     let _stack = Stack::start(Options::throwaway().with_data_dir(&data_dir)).expect("the same stack");

@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use stack::{Options, PostgresServer, RedisServer, Stack};
+use rustix::process::Pid;
+use stack::{Options, PostgresServer, RedisServer, Signal, Stack};
 
 /// How long something that should happen at once may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,13 +47,13 @@ pub(crate) fn alive(pid: u32) -> bool {
         .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-/// Sends a signal by name.
-pub(crate) fn signal(name: &str, pid: u32) {
-    let status = Command::new("kill")
-        .args(["-s", name, &pid.to_string()])
-        .status()
-        .expect("kill");
-    assert!(status.success());
+/// Sends a signal.
+pub(crate) fn signal(signal: Signal, pid: u32) {
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process id");
+    rustix::process::kill_process(pid, signal).expect("it runs");
 }
 
 pub(crate) fn is_root() -> bool {
