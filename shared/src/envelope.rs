@@ -160,7 +160,8 @@ impl PayloadError {
     }
 }
 
-/// The body as it arrives. Members we do not route by may have any type, hence the raw values.
+/// The body as it arrives. Members that nothing is decided by may have any type, hence the raw values; a wrong
+/// type of `account` or `livemode` is no event, because it would be taken for somebody else's.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow)]
@@ -173,12 +174,12 @@ struct Wire<'a> {
     created: &'a RawValue,
     #[serde(default)]
     account: Option<String>,
-    #[serde(default)]
-    context: Option<String>,
+    #[serde(default, borrow)]
+    context: Option<&'a RawValue>,
     #[serde(default)]
     livemode: Option<bool>,
-    #[serde(default)]
-    api_version: Option<String>,
+    #[serde(default, borrow)]
+    api_version: Option<&'a RawValue>,
     #[serde(default, borrow)]
     data: Option<&'a RawValue>,
     #[serde(default, borrow)]
@@ -212,7 +213,7 @@ impl Wire<'_> {
         self.into_envelope(Rendering::Snapshot, created, account, object.object, &object)
     }
 
-    fn into_thin(mut self) -> Result<Envelope, PayloadError> {
+    fn into_thin(self) -> Result<Envelope, PayloadError> {
         let text: String = serde_json::from_str(self.created.get()).map_err(|_| PayloadError::NotAnEvent)?;
         let created = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| PayloadError::BadCreated)?;
         let object: WireObject<'_> = match self.related_object {
@@ -220,7 +221,10 @@ impl Wire<'_> {
             None => WireObject::default(),
         };
         // A thin event names its connected account in `context`.
-        let account = self.context.take().filter(|context| context.starts_with("acct_"));
+        let account = self
+            .context
+            .and_then(reference)
+            .filter(|context| context.starts_with("acct_"));
         self.into_envelope(
             Rendering::Thin,
             created.unix_timestamp(),
@@ -252,7 +256,7 @@ impl Wire<'_> {
             rendering,
             account,
             livemode: self.livemode.unwrap_or(false),
-            api_version: self.api_version.filter(|version| is_word(version)),
+            api_version: self.api_version.and_then(reference),
             object_type: object_type.and_then(reference),
             object_id: object.id.and_then(reference),
             customer: object.customer.and_then(reference),
@@ -323,6 +327,17 @@ mod tests {
         let envelope = Envelope::parse(body).expect("an event");
         assert_eq!(envelope.object_id, None);
         assert_eq!(envelope.ordering_key(), "evt_1");
+    }
+
+    #[test]
+    fn what_decides_nothing_may_have_any_type() {
+        let body =
+            br#"{"id":"evt_1","object":"event","type":"a","created":1,"api_version":7,"context":{"a":1},
+            "request":"req_1","data":{"object":{}}}"#;
+        assert_eq!(Envelope::parse(body).expect("an event").api_version, None);
+        let body =
+            br#"{"id":"evt_1","object":"event","type":"a","created":1,"account":7,"data":{"object":{}}}"#;
+        assert_eq!(Envelope::parse(body), Err(PayloadError::NotAnEvent));
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Pipeline {
             match self.commit(&batch, &batches).await {
                 Verdict::Committed(fates) => self.settle(&batch, &fates).await,
                 Verdict::Culprit(failure) if batch.len() == 1 => {
-                    batches.extend(batch.pop().map(|item| vec![set_aside(item, failure)]));
+                    batches.extend(batch.pop().map(|item| vec![item.parked(failure)]));
                 }
                 Verdict::Culprit(_) => {
                     let rest = batch.split_off(batch.len() / 2);
@@ -144,11 +144,6 @@ impl Pipeline {
 /// An item that was refused even as plain bytes waits like everything else: it is never dropped.
 fn is_last_resort(batch: &[Item]) -> bool {
     matches!(batch, [item] if item.is_bare())
-}
-
-fn set_aside(item: Item, failure: Failure) -> Item {
-    report::set_aside(&item, &failure);
-    item.parked(failure)
 }
 
 fn ids<'a>(items: impl IntoIterator<Item = &'a Item>) -> Vec<StreamId> {

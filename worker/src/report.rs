@@ -6,9 +6,11 @@ use metrics::{counter, histogram};
 use shared::admin::Readiness;
 use shared::queue::QueueError;
 use shared::telemetry::COMMIT_LATENCY;
+use store::Status;
 
 use crate::item::{Fate, Item};
 use crate::park::Failure;
+use crate::read::Reading;
 
 /// Every value of the `outcome` label.
 const OUTCOMES: [&str; 4] = ["applied", "ignored", "parked", "duplicate"];
@@ -37,6 +39,9 @@ pub(crate) fn fates(batch: &[Item], fates: &[Fate], now_ms: i64) {
             Fate::Settled(status) => status.as_str(),
             Fate::Duplicate => "duplicate",
         };
+        if let (Fate::Settled(Status::Parked), Reading::Park(failure)) = (fate, &item.reading) {
+            parked(item, failure);
+        }
         counter!("tollgate_events_total", "outcome" => outcome).increment(1);
         if let (Fate::Settled(status), Some(entry)) = (fate, item.entry()) {
             let waited = u64::try_from(now_ms - entry.meta.received_at_ms).unwrap_or(0);
@@ -53,8 +58,8 @@ pub(crate) fn fates(batch: &[Item], fates: &[Fate], now_ms: i64) {
     }
 }
 
-/// One event is at fault.
-pub(crate) fn set_aside(item: &Item, failure: &Failure) {
+/// One event needs a person.
+fn parked(item: &Item, failure: &Failure) {
     let envelope = item.entry().map(|entry| &entry.meta.envelope);
     let event_type = envelope.map_or("", |envelope| &envelope.event_type);
     tracing::error!(
@@ -64,7 +69,7 @@ pub(crate) fn set_aside(item: &Item, failure: &Failure) {
         class = failure.class.as_str(),
         reason = failure.reason,
         fingerprint = failure.fingerprint(event_type),
-        "event set aside: {}",
+        "event parked: {}",
         failure.detail
     );
 }

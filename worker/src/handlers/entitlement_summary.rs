@@ -4,7 +4,7 @@
 use domain::objects::{Entitlement, EntitlementSummary};
 use domain::{Kind, Object};
 
-use super::Handler;
+use super::{Handler, distinct};
 use crate::view::{ReadError, View};
 
 pub(super) const HANDLER: Handler = Handler {
@@ -20,6 +20,7 @@ fn read(view: &View<'_>) -> Result<Object, ReadError> {
         .iter()
         .map(entitlement)
         .collect::<Result<Vec<_>, _>>()?;
+    let entitlements = distinct(entitlements, |part| &part.id);
     Ok(Object::EntitlementSummary(EntitlementSummary {
         has_more: view.object("entitlements")?.is("has_more")?,
         entitlements,

@@ -3,7 +3,7 @@
 use domain::objects::{Invoice, InvoiceLine};
 use domain::{Kind, Object};
 
-use super::Handler;
+use super::{Handler, distinct};
 use crate::view::{ReadError, View};
 
 pub(super) const HANDLER: Handler = Handler {
@@ -19,6 +19,7 @@ fn read(view: &View<'_>) -> Result<Object, ReadError> {
         .iter()
         .map(line)
         .collect::<Result<Vec<_>, _>>()?;
+    let lines = distinct(lines, |part| &part.id);
     let details = subscription_details(view)?;
     let payment = default_payment(view)?;
     Ok(Object::Invoice(Box::new(Invoice {

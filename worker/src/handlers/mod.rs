@@ -59,9 +59,26 @@ pub fn find(event_type: &str, object_type: Option<&str>) -> Option<&'static Hand
         .find(|handler| object_type == Some(handler.kind.as_str()) && handler.types.iter().any(concerns))
 }
 
+/// The members of a list, each id once: a table holds it once, and the last one is the newest.
+fn distinct<T>(parts: Vec<T>, id: impl Fn(&T) -> &str) -> Vec<T> {
+    let last = |at: usize| parts[at + 1..].iter().all(|later| id(later) != id(&parts[at]));
+    let keep: Vec<bool> = (0..parts.len()).map(last).collect();
+    parts
+        .into_iter()
+        .zip(keep)
+        .filter_map(|(part, keep)| keep.then_some(part))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repeated_member_counts_once() {
+        let parts = vec![("a", 1), ("b", 2), ("a", 3)];
+        assert_eq!(distinct(parts, |part| part.0), [("b", 2), ("a", 3)]);
+    }
 
     #[test]
     fn type_and_object_choose_together() {

@@ -3,7 +3,7 @@
 use domain::objects::{Subscription, SubscriptionItem};
 use domain::{Kind, Object};
 
-use super::Handler;
+use super::{Handler, distinct};
 use crate::view::{ReadError, View};
 
 pub(super) const HANDLER: Handler = Handler {
@@ -19,6 +19,7 @@ fn read(view: &View<'_>) -> Result<Object, ReadError> {
         .iter()
         .map(item)
         .collect::<Result<Vec<_>, _>>()?;
+    let items = distinct(items, |part| &part.id);
     let metadata = view.object("metadata")?;
     Ok(Object::Subscription(Box::new(Subscription {
         created: view.time("created")?,
