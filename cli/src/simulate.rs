@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use shared::clock::Clock;
 use shared::signature::Secret;
-use simulator::sender::{Pace, Report, Sender, Settings};
+use simulator::sender::{Fate, Outcome, Pace, Report, Sender, Settings};
 use simulator::traffic::{Plan, Traffic};
 use tokio::sync::mpsc;
 
@@ -64,6 +64,9 @@ struct Answer {
     accepted: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     given_up: Option<usize>,
+    /// How often which last answer came for what was given up; 0 is none at all.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    refusals: BTreeMap<u16, usize>,
 }
 
 /// Runs the command.
@@ -83,17 +86,19 @@ pub(crate) fn main(options: &Options) -> ExitCode {
         types: options.dry_run.then(|| types(&traffic)),
         accepted: None,
         given_up: None,
+        refusals: BTreeMap::new(),
     };
     if options.dry_run {
         report(options, &result);
         return ExitCode::SUCCESS;
     }
-    let report_of = match send(options, traffic) {
-        Ok(report) => report,
+    let (report_of, refusals) = match send(options, traffic) {
+        Ok(sent) => sent,
         Err(error) => return fail(&error),
     };
     result.accepted = Some(report_of.accepted);
     result.given_up = Some(report_of.given_up);
+    result.refusals = refusals;
     report(options, &result);
     match report_of {
         Report { stopped, unsent, .. } if stopped + unsent > 0 => ExitCode::from(EXIT_INTERRUPTED),
@@ -109,7 +114,10 @@ fn types(traffic: &Traffic) -> BTreeMap<String, usize> {
     })
 }
 
-fn send(options: &Options, traffic: Traffic) -> Result<Report, Box<dyn std::error::Error>> {
+/// What became of all deliveries, and the last answers to those that were given up.
+type Sent = (Report, BTreeMap<u16, usize>);
+
+fn send(options: &Options, traffic: Traffic) -> Result<Sent, Box<dyn std::error::Error>> {
     let secrets = options
         .secret
         .iter()
@@ -126,10 +134,19 @@ fn send(options: &Options, traffic: Traffic) -> Result<Report, Box<dyn std::erro
     )?;
     let runtime = tokio::runtime::Runtime::new()?;
     Ok(runtime.block_on(async {
-        // The report says what the outcomes would; they are for callers that show progress.
-        let (outcomes, _) = mpsc::unbounded_channel();
+        let (sink, mut outcomes) = mpsc::unbounded_channel::<Outcome>();
         let stop = async { drop(tokio::signal::ctrl_c().await) };
-        sender.send(traffic.deliveries, outcomes, stop).await
+        let refusals = async {
+            let mut refusals = BTreeMap::new();
+            while let Some(outcome) = outcomes.recv().await {
+                if outcome.fate == Fate::GivenUp {
+                    *refusals.entry(outcome.status.unwrap_or(0)).or_default() += 1;
+                }
+            }
+            refusals
+        };
+        let (report, refusals) = tokio::join!(sender.send(traffic.deliveries, sink, stop), refusals);
+        (report, refusals)
     }))
 }
 
@@ -149,4 +166,19 @@ fn report(options: &Options, result: &Answer) {
         line += &format!(": {accepted} accepted, {given_up} given up");
     }
     answer(&line);
+    for (status, count) in &result.refusals {
+        answer(&format!("{count:>8}  given up: {}", meaning(*status)));
+    }
+}
+
+/// What an answer says about the sender.
+fn meaning(status: u16) -> String {
+    let hint = match status {
+        0 => return "no answer; is anything listening there?".to_owned(),
+        400 => "; is it the endpoint's own secret?",
+        404 => "; is it the whole address, with the path?",
+        503 => "; it does not accept now, and its /readyz says why",
+        _ => "",
+    };
+    format!("status {status}{hint}")
 }

@@ -77,7 +77,8 @@ pub(super) async fn run(
         options.seed.unwrap_or_else(|| fresh_seed(&clock)),
         clock.unix_seconds(),
     );
-    let events = options.events;
+    let events = options.events as usize;
+    say(&format!("making {events} events"));
     let traffic = tokio::task::spawn_blocking(move || Plan::new(seed, events, start).traffic()).await?;
     let ids: Vec<String> = traffic.event_ids().into_iter().map(str::to_owned).collect();
     let began = Instant::now();

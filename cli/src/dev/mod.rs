@@ -53,8 +53,8 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=32))]
     workers: u8,
     /// Distinct events the demo sends
-    #[arg(long, default_value_t = 5_000)]
-    events: usize,
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..))]
+    events: u32,
     /// Deliveries a second in the demo; 0 is as fast as they are answered
     #[arg(long, default_value_t = 1_000)]
     rate: u32,
@@ -76,6 +76,8 @@ struct Ready<'a> {
     redis_url: &'a str,
     ingest_pid: u32,
     worker_pids: Vec<u32>,
+    /// Where the roles log to.
+    log_dir: std::borrow::Cow<'a, str>,
 }
 
 /// Runs the command.
@@ -165,9 +167,18 @@ fn announce(options: &Options, services: &Services, processes: &Processes) {
             redis_url: &services.redis_url,
             ingest_pid: processes.ingest_pid(),
             worker_pids: processes.worker_pids(),
+            log_dir: services.log_dir.to_string_lossy(),
         };
         answer(&serde_json::to_string(&ready).expect("texts and integers always serialise"));
-    } else {
-        progress::say(&format!("ready: POST {}", processes.ingest_url));
+        return;
+    }
+    let pids: Vec<String> = processes.worker_pids().iter().map(u32::to_string).collect();
+    progress::say(&format!(
+        "ready: POST {} (worker processes: {})",
+        processes.ingest_url,
+        pids.join(", ")
+    ));
+    if options.no_demo {
+        answer(&summary::places(services, processes));
     }
 }

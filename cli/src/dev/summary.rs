@@ -6,7 +6,7 @@ use store::StoreError;
 use super::Options;
 use super::demo::DemoResult;
 use super::processes::Processes;
-use super::services::Services;
+use super::services::{Services, fresh_seed};
 use crate::answer;
 
 /// Shows the result on stdout.
@@ -28,7 +28,7 @@ pub(super) async fn show(
             table.table, table.rows
         ));
     }
-    answer(&places(services, processes, result));
+    answer(&places(services, processes));
     Ok(())
 }
 
@@ -56,9 +56,10 @@ fn numbers(result: &DemoResult) -> String {
     )
 }
 
-fn places(services: &Services, processes: &Processes, result: &DemoResult) -> String {
+/// Where everything is, and a delivery to paste.
+pub(super) fn places(services: &Services, processes: &Processes) -> String {
     let now = Clock::system().unix_seconds();
-    let body = simulator::curl::example_event(result.seed, now);
+    let body = simulator::curl::example_event(fresh_seed(&Clock::system()), now);
     let curl = simulator::curl(&processes.ingest_url, &services.secret, &body, now);
     let workers: Vec<String> = processes
         .worker_admin_urls()
