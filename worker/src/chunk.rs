@@ -5,7 +5,6 @@
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use domain::Class;
 use futures_util::FutureExt;
 use shared::admin::Readiness;
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::item::{Fate, Item};
 use crate::park::Failure;
+use crate::pause::{self, pauses};
 use crate::report;
 use crate::transact::transact;
 
@@ -23,10 +23,8 @@ use crate::transact::transact;
 pub const POSTGRES: &str = "postgres";
 /// Longest one attempt at a transaction may take: a half-open connection never answers.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pauses between attempts while Postgres is away.
-const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
-/// See [`RETRY_DELAY_MIN`].
-const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
+/// Longest pause between attempts while Postgres is away.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Attempts to tell Redis that a chunk is done, before leaving it to the lease and the inbox.
 const ACKNOWLEDGE_TRIES_MAX: usize = 4;
 
@@ -84,7 +82,7 @@ impl Pipeline {
 
     /// One batch, tried until Postgres has an opinion about its content. `waiting` are the chunk's others.
     async fn commit(&self, batch: &[Item], waiting: &[Vec<Item>]) -> Verdict {
-        let mut delays = delays();
+        let mut waits = pauses(PAUSE_MAX);
         loop {
             self.leases
                 .touch(&ids(waiting.iter().flatten().chain(batch)), Instant::now());
@@ -99,7 +97,7 @@ impl Pipeline {
                 }
                 Ok(Ok(Err(error))) if error.is_contention() => {
                     report::contention();
-                    tokio::time::sleep(RETRY_DELAY_MIN).await;
+                    tokio::time::sleep(pause::SHORTEST).await;
                     continue;
                 }
                 Ok(Ok(Err(error))) => error.message(),
@@ -107,7 +105,7 @@ impl Pipeline {
                 Err(_) => "postgres did not answer in time".to_owned(),
             };
             report::waiting(&self.readiness, POSTGRES, &trouble);
-            let delay = delays.next().unwrap_or(RETRY_DELAY_MAX);
+            let delay = waits.next().unwrap_or(PAUSE_MAX);
             tokio::select! {
                 () = self.stop.cancelled() => return Verdict::Stopped,
                 () = tokio::time::sleep(delay) => {}
@@ -119,7 +117,7 @@ impl Pipeline {
     async fn settle(&self, batch: &[Item], fates: &[Fate]) {
         report::fates(batch, fates, self.clock.unix_ms());
         let settled = Settled::after_commit(ids(batch));
-        for delay in delays().take(ACKNOWLEDGE_TRIES_MAX) {
+        for delay in pauses(PAUSE_MAX).take(ACKNOWLEDGE_TRIES_MAX) {
             match self.consumer.acknowledge(&settled).await {
                 Ok(()) => break,
                 Err(error) => report::not_acknowledged(settled.ids().len(), &error),
@@ -148,13 +146,4 @@ fn is_last_resort(batch: &[Item]) -> bool {
 
 fn ids<'a>(items: impl IntoIterator<Item = &'a Item>) -> Vec<StreamId> {
     items.into_iter().map(|item| item.id).collect()
-}
-
-fn delays() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(RETRY_DELAY_MIN)
-        .with_max_delay(RETRY_DELAY_MAX)
-        .without_max_times()
-        .with_jitter()
-        .build()
 }

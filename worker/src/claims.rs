@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use shared::admin::Readiness;
 use shared::queue::{
     CHUNK_ENTRIES_MAX, Claimed, Consumer, Leases, QueueError, RENEW_EVERY, Reader, TAKE_OVER_EVERY,
@@ -11,16 +10,15 @@ use shared::queue::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::pause::pauses;
 use crate::report;
 
 /// The condition under which Redis trouble is reported.
 pub const REDIS: &str = "redis";
 /// How long one blocking read waits; also the longest a stop has to wait for it.
 const BLOCK: Duration = Duration::from_secs(1);
-/// Pauses between attempts while Redis is away.
-const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
-/// See [`RETRY_DELAY_MIN`].
-const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
+/// Longest pause between attempts while Redis is away.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How often consumers that died long ago are forgotten.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(600);
 /// Chunks fetched ahead of a free slot. What waits here is leased, and so kept from others.
@@ -39,7 +37,7 @@ pub async fn fetch(
     stop: CancellationToken,
 ) {
     let mut source = Source::new(consumer.clone());
-    let mut delays = delays();
+    let mut waits = pauses(PAUSE_MAX);
     loop {
         // Room first: an entry is claimed only when somebody is about to work on it.
         let permit = tokio::select! {
@@ -50,7 +48,7 @@ pub async fn fetch(
         // Not cancelled by `stop`: a read that is cut off may have claimed entries nobody would see.
         match source.next().await {
             Ok(chunk) => {
-                delays = self::delays();
+                waits = pauses(PAUSE_MAX);
                 readiness.set(REDIS, None);
                 if !chunk.is_empty() {
                     leases.hold(chunk.iter().map(|claimed| &claimed.id));
@@ -61,7 +59,7 @@ pub async fn fetch(
                 drop(permit);
                 report::waiting(&readiness, REDIS, &error.to_string());
                 source.recover(&error).await;
-                let delay = delays.next().unwrap_or(RETRY_DELAY_MAX);
+                let delay = waits.next().unwrap_or(PAUSE_MAX);
                 tokio::select! { () = stop.cancelled() => break, () = tokio::time::sleep(delay) => {} }
             }
         }
@@ -193,15 +191,6 @@ fn next_count(count: usize, chunk: &[Claimed]) -> usize {
     let bytes: usize = sizes.sum();
     let fitting = CHUNK_BYTES * chunk.len().max(1) / bytes.max(1);
     fitting.min(count * 2).clamp(1, CHUNK_ENTRIES_MAX)
-}
-
-fn delays() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(RETRY_DELAY_MIN)
-        .with_max_delay(RETRY_DELAY_MAX)
-        .without_max_times()
-        .with_jitter()
-        .build()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod config;
 pub mod handlers;
 pub mod item;
 pub mod park;
+mod pause;
 pub mod read;
 mod report;
 pub mod ties;
