@@ -84,6 +84,7 @@ CREATE TABLE invoices (
     period_end           timestamptz,
     due_date             timestamptz,
     lines_complete       boolean NOT NULL,
+    deleted              boolean NOT NULL, -- a draft can be
     metadata             jsonb NOT NULL,
     event_id             text NOT NULL,
     event_created        timestamptz NOT NULL,

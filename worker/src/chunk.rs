@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::item::{Fate, Item};
 use crate::park::Failure;
-use crate::pause::{self, pauses};
+use crate::pause::pauses;
 use crate::report;
 use crate::transact::transact;
 
@@ -95,10 +95,12 @@ impl Pipeline {
                 Ok(Ok(Err(error))) if error.class() != Class::Transient && !is_last_resort(batch) => {
                     return Verdict::Culprit(Failure::rejected(&error));
                 }
+                Ok(Ok(Err(error))) if error.is_too_much() && batch.len() > 1 => {
+                    return Verdict::Culprit(Failure::rejected(&error));
+                }
                 Ok(Ok(Err(error))) if error.is_contention() => {
                     report::contention();
-                    tokio::time::sleep(pause::SHORTEST).await;
-                    continue;
+                    error.message()
                 }
                 Ok(Ok(Err(error))) => error.message(),
                 Ok(Err(panic)) => return Verdict::Culprit(Failure::panic(panic.as_ref())),

@@ -28,7 +28,7 @@ pub const PREFETCH_CHUNKS: usize = 1;
 /// such must not fill the memory.
 const CHUNK_BYTES: usize = 8 * 1024 * 1024;
 
-/// Fetches chunks into `chunks` until `stop`, then hands back what nobody took.
+/// Fetches chunks into `chunks` until `stop`. What nobody took by then is handed back by the backend.
 pub async fn fetch(
     consumer: Consumer,
     leases: Leases,

@@ -44,7 +44,7 @@ pub(crate) fn fates(batch: &[Item], fates: &[Fate], now_ms: i64) {
         }
         counter!("tollgate_events_total", "outcome" => outcome).increment(1);
         if let (Fate::Settled(status), Some(entry)) = (fate, item.entry()) {
-            let waited = u64::try_from(now_ms - entry.meta.received_at_ms).unwrap_or(0);
+            let waited = u64::try_from(now_ms.saturating_sub(entry.meta.received_at_ms)).unwrap_or(0);
             histogram!(COMMIT_LATENCY).record(Duration::from_millis(waited).as_secs_f64());
             let envelope = &entry.meta.envelope;
             tracing::debug!(

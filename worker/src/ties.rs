@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use domain::{Contender, Contest, Last, Settled, Snapshot, last};
+use domain::{Contender, Contest, Last, Settled, Snapshot, Version, last};
 use serde_json::Value;
 
 use crate::read::{FullEvent, full_event};
@@ -61,7 +61,12 @@ fn last_of(events: Vec<FullEvent>) -> (Option<Snapshot>, bool) {
 
 /// Objects without an id of their own cannot be looked up by it; their events are not compared.
 fn by_event_id(contest: &Contest, batch: &[Snapshot]) -> Option<Snapshot> {
-    let takes_part = |it: &&Snapshot| it.key == contest.key && it.version.created == contest.created;
+    let takes_part = |it: &&Snapshot| {
+        let Version {
+            created, terminal, ..
+        } = it.version;
+        it.key == contest.key && created == contest.created && terminal == contest.terminal
+    };
     let best = batch
         .iter()
         .filter(takes_part)
@@ -110,7 +115,7 @@ fn can_follow(previous: &Value, object: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Kind, ObjectKey, Version};
+    use domain::{Kind, ObjectKey};
     use serde_json::json;
 
     use super::*;

@@ -139,9 +139,9 @@ fn parked_row(item: &Item) -> Option<ParkedRow> {
     let event_type = envelope.map_or("", |envelope| &envelope.event_type);
     Some(ParkedRow {
         entry_id: item.id.to_string(),
-        account: envelope.map(|envelope| envelope.account.clone().unwrap_or_default()),
-        event_id: envelope.map(|envelope| envelope.id.clone()),
-        event_type: envelope.map(|_| event_type.to_owned()),
+        account: envelope.map(|envelope| storable(envelope.account.as_deref().unwrap_or_default())),
+        event_id: envelope.map(|envelope| storable(&envelope.id)),
+        event_type: envelope.map(|_| storable(event_type)),
         class: failure.class,
         reason: failure.reason,
         fingerprint: Failure::fingerprint(failure, event_type),
@@ -153,4 +153,9 @@ fn parked_row(item: &Item) -> Option<ParkedRow> {
             None
         },
     })
+}
+
+/// Postgres cannot hold a NUL. Ingest lets none through, but Redis takes anything from anyone.
+fn storable(word: &str) -> String {
+    word.replace('\0', "\u{fffd}")
 }

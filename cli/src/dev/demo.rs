@@ -106,7 +106,8 @@ pub(super) async fn run(
         applied,
         ignored,
         parked,
-        lost: missing,
+        // Who interrupts the demo does not wait for what is still on its way.
+        lost: if stop.is_cancelled() { 0 } else { missing },
         p50_ms: ms(0.5),
         p99_ms: ms(0.99),
         seconds: (seconds * 100.0).round() / 100.0,

@@ -75,6 +75,7 @@ impl Processes {
                 ("DATABASE_URL", services.database_url.clone()),
                 ("REDIS_URL", services.redis_url.clone()),
                 ("TOLLGATE_WORKER_ADMIN_ADDR", admin.clone()),
+                ("TOLLGATE_REDIS_PREFIX", services.prefix.clone()),
             ];
             let name = format!("worker {number}");
             children.push(Child::start(&name, &admin, services, move |command| {
@@ -126,7 +127,7 @@ impl Processes {
         })
     }
 
-    /// Asks all children to stop, workers last, and waits. What does not stop in time is killed.
+    /// Asks all children to stop, and waits. What does not stop in time is killed.
     pub(super) async fn stop(&self) {
         for child in &self.children {
             child.ask_to_stop();
@@ -250,6 +251,7 @@ fn ingest_command(command: &mut Command, settings: &[(&'static str, String)]) {
     command
         .arg("ingest")
         .env_remove("DATABASE_URL")
+        .env_remove("DATABASE_URL_FILE")
         .env_remove("STRIPE_SECRET_KEY");
     command.envs(settings.iter().map(|(name, value)| (name, value)));
 }
@@ -263,6 +265,7 @@ fn ingest_settings(
     let mut settings = vec![
         ("REDIS_URL", services.redis_url.clone()),
         ("STRIPE_WEBHOOK_SECRET", services.secrets.clone()),
+        ("TOLLGATE_REDIS_PREFIX", services.prefix.clone()),
         ("TOLLGATE_INGEST_ADDR", address.to_owned()),
         ("TOLLGATE_INGEST_ADMIN_ADDR", admin_address.to_owned()),
     ];

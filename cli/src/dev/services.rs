@@ -11,6 +11,8 @@ use super::{Options, progress};
 
 /// Connections `dev` itself takes, for migrating and for looking.
 const CONNECTIONS_MAX: u32 = 2;
+/// First word of the keys in a Redis that the user brought.
+const FOREIGN_REDIS_PREFIX: &str = "tollgate-dev";
 /// Random bytes in a made-up webhook secret.
 const SECRET_BYTES: usize = 24;
 
@@ -24,6 +26,8 @@ pub(super) struct Services {
     pub secret: Secret,
     /// All secrets, as ingest takes them.
     pub secrets: String,
+    /// First word of the Redis keys.
+    pub prefix: String,
     /// For looking.
     pub store: Store,
     /// For looking.
@@ -86,19 +90,26 @@ impl Services {
         let secrets = env
             .get("STRIPE_WEBHOOK_SECRET")
             .map_or_else(made_up_secret, |s| Ok(s.to_owned()))?;
-        let prefix = env.get("TOLLGATE_REDIS_PREFIX").unwrap_or("tollgate");
+        // Never the default on a Redis that is not ours: our workers would take a real installation's events.
+        let default = if stack.redis().is_some() {
+            "tollgate"
+        } else {
+            FOREIGN_REDIS_PREFIX
+        };
+        let prefix = env.get("TOLLGATE_REDIS_PREFIX").unwrap_or(default).to_owned();
         let log_dir = stack.dir().join("logs");
         std::fs::create_dir_all(&log_dir)?;
         Ok(Self {
             secret: Secret::new(secrets.split(',').next().unwrap_or_default())?,
             secrets,
             store: Store::new(&database_url, "tollgate-dev", CONNECTIONS_MAX)?,
-            probe: Probe::new(&redis_url, Keys::new(prefix, 0))?,
+            probe: Probe::new(&redis_url, Keys::new(&prefix, 0))?,
             durability: if stack.redis().is_some() {
                 Durability::Always
             } else {
                 Durability::Unsafe
             },
+            prefix,
             redis_url,
             database_url,
             log_dir,
@@ -106,7 +117,7 @@ impl Services {
         })
     }
 
-    /// Brings the schema up to date, and looks at a Redis that is not ours.
+    /// Brings the schema up to date.
     pub(super) async fn migrate(&self) -> Result<(), SchemaError> {
         let applied = self.store.migrate().await?;
         progress::say(&format!("schema: {} migrations applied", applied.len()));

@@ -35,6 +35,17 @@ fn worker(env: &Env) -> Tollgate {
     Tollgate::start(&["worker"], env)
 }
 
+/// Whether all threads of a process stand still.
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let stat =
+        |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+    threads.flatten().map(stat).all(|stat| {
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
 fn customers(from: usize, to: usize) -> Vec<Bytes> {
     (from..to).map(|number| customer(number, 1)).collect()
 }
@@ -138,6 +149,11 @@ async fn a_worker_that_slept_past_its_lease_changes_nothing_and_goes_on() {
     let admin = sleeper.ready().await;
     rig.wait_until_held(HELD as u64).await;
     sleeper.signal(Signal::STOP);
+    // The signal is on its way; until every thread has it, one may still send its COMMIT.
+    assert!(
+        wait_for(async || is_stopped(sleeper.id())).await,
+        "it does not stop"
+    );
     let stopped_at = Instant::now();
     // Its statements go through; nobody commits them.
     drop(held_up);

@@ -38,11 +38,19 @@ impl StoreError {
         }
     }
 
-    /// A deadlock or a serialization failure: worth trying again at once.
+    /// A deadlock or a serialization failure: worth trying again at once, for it is over already.
     #[must_use]
     pub fn is_contention(&self) -> bool {
         let Self::Postgres(error) = self else { return false };
-        matches!(sqlstate(error).as_deref(), Some("40001" | "40P01" | "55P03"))
+        matches!(sqlstate(error).as_deref(), Some("40001" | "40P01"))
+    }
+
+    /// The batch may be too much at once: a statement that ran out of time, a message that was too long. It may
+    /// also be Postgres that is slow; smaller batches blame nobody.
+    #[must_use]
+    pub fn is_too_much(&self) -> bool {
+        let Self::Postgres(error) = self else { return false };
+        matches!(sqlstate(error).as_deref(), Some("57014" | "08P01"))
     }
 
     /// A word for what failed, equal for failures with one cause: SQLSTATE and constraint.
@@ -75,7 +83,11 @@ impl StoreError {
 fn class_of(code: &str) -> Class {
     match (code.get(..2).unwrap_or_default(), code) {
         // Cardinality, data, constraint: this event's content.
-        ("21" | "22" | "23", _) => Class::Permanent,
+        ("21" | "22" | "23" | "44", _) => Class::Permanent,
+        // What a trigger or a function of the user's says about it.
+        ("38" | "39" | "P0", _) => Class::Permanent,
+        // A damaged table or index is an operator's matter, and hits every event alike.
+        (_, "XX001" | "XX002") => Class::Transient,
         // Too deep, too many, too large: this event's content, too.
         (_, "54000" | "54001" | "54011" | "54023") => Class::Permanent,
         ("XX", _) => Class::Bug,
@@ -109,6 +121,9 @@ mod tests {
             ("21000", Class::Permanent),
             ("54001", Class::Permanent),
             ("XX000", Class::Bug),
+            ("XX001", Class::Transient),
+            ("P0001", Class::Permanent),
+            ("57014", Class::Transient),
             ("40P01", Class::Transient),
             ("57P01", Class::Transient),
             ("53100", Class::Transient),

@@ -78,6 +78,9 @@ impl Store {
         let options = options.application_name(application).options([
             ("statement_timeout", statement_timeout_ms.to_string()),
             ("lock_timeout", LOCK_TIMEOUT_MS.to_string()),
+            // All our statements look rows up by key. Prepared while the tables were empty, they would keep plans
+            // that read the whole of them until the first ANALYZE.
+            ("enable_seqscan", "off".to_owned()),
             (
                 "idle_in_transaction_session_timeout",
                 IDLE_IN_TRANSACTION_TIMEOUT_MS.to_string(),

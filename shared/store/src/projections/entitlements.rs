@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::{Part, Row, keep_only, parts};
 use crate::upsert::upsert;
 
-/// Writes summaries; a customer's entitlements become the set in the summary, where it holds all of them.
+/// Writes summaries; a customer's entitlements become the set in the summary, which may be the first page only.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     rows: &[Row<EntitlementSummary>],
@@ -14,12 +14,9 @@ pub(crate) async fn write(
     write_summaries(connection, rows).await?;
     let parts = parts(rows, |object| &object.entitlements);
     write_entitlements(connection, &parts).await?;
-    let complete = rows
-        .iter()
-        .filter(|row| !row.object.has_more)
-        .map(|row| &row.head.key);
+    let owners = rows.iter().map(|row| &row.head.key);
     let kept = parts.iter().map(|part| (part.of, part.part.id.as_str()));
-    keep_only(connection, "entitlements", "customer_id", complete, kept).await
+    keep_only(connection, "entitlements", "customer_id", owners, kept).await
 }
 
 upsert! {

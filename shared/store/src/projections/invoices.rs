@@ -6,17 +6,14 @@ use sqlx::PgConnection;
 use super::{Part, Row, keep_only, parts};
 use crate::upsert::upsert;
 
-/// Writes invoices; their lines become the set in the snapshot, where it holds all of them.
+/// Writes invoices; their lines become the set in the snapshot, which may be the first page only.
 pub(crate) async fn write(connection: &mut PgConnection, rows: &[Row<Invoice>]) -> Result<(), sqlx::Error> {
     write_invoices(connection, rows).await?;
     let parts = parts(rows, |object| &object.lines);
     write_lines(connection, &parts).await?;
-    let complete = rows
-        .iter()
-        .filter(|row| row.object.lines_complete)
-        .map(|row| &row.head.key);
+    let owners = rows.iter().map(|row| &row.head.key);
     let kept = parts.iter().map(|part| (part.of, part.part.id.as_str()));
-    keep_only(connection, "invoice_lines", "invoice_id", complete, kept).await
+    keep_only(connection, "invoice_lines", "invoice_id", owners, kept).await
 }
 
 upsert! {
@@ -47,6 +44,7 @@ upsert! {
         "period_end" "timestamptz" = row.object.period_end;
         "due_date" "timestamptz" = row.object.due_date;
         "lines_complete" "boolean" = row.object.lines_complete;
+        "deleted" "boolean" = row.head.deleted;
         "metadata" "jsonb" = row.object.metadata.as_str();
         "event_id" "text" = row.head.version.event_id.as_str();
         "event_created" "timestamptz" = row.head.version.created;

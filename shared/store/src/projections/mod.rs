@@ -50,17 +50,17 @@ fn parts<'a, T, P>(rows: &'a [Row<T>], members: impl Fn(&'a T) -> &'a Vec<P>) ->
     rows.iter().flat_map(of_row).collect()
 }
 
-/// Removes the members that are no longer in the snapshot of an object whose members are all known.
+/// Removes the members that are not in the snapshot that stands. Also when it has only the first page of them:
+/// what a table holds is one snapshot, never a mixture that depends on which came before.
 async fn keep_only<'a>(
     connection: &mut PgConnection,
     table: &'static str,
     of_column: &'static str,
-    complete: impl Iterator<Item = &'a ObjectKey>,
+    owners: impl Iterator<Item = &'a ObjectKey>,
     kept: impl Iterator<Item = (&'a ObjectKey, &'a str)>,
 ) -> Result<(), sqlx::Error> {
-    let (accounts, objects): (Vec<&str>, Vec<&str>) = complete
-        .map(|key| (key.account.as_str(), key.id.as_str()))
-        .unzip();
+    let (accounts, objects): (Vec<&str>, Vec<&str>) =
+        owners.map(|key| (key.account.as_str(), key.id.as_str())).unzip();
     if objects.is_empty() {
         return Ok(());
     }
@@ -69,8 +69,8 @@ async fn keep_only<'a>(
         .collect();
     let sql = format!(
         "DELETE FROM {table}
-         USING unnest($1::text[], $2::text[]) AS complete (account, id)
-         WHERE {table}.account = complete.account AND {table}.{of_column} = complete.id
+         USING unnest($1::text[], $2::text[]) AS owner (account, id)
+         WHERE {table}.account = owner.account AND {table}.{of_column} = owner.id
            AND NOT EXISTS (
                SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS kept (account, of, id)
                WHERE ({table}.account, {table}.{of_column}, {table}.id) = (kept.account, kept.of, kept.id))"

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::{Part, Row, keep_only, parts};
 use crate::upsert::upsert;
 
-/// Writes subscriptions; their items become the set in the snapshot, where it holds all of them.
+/// Writes subscriptions; their items become the set in the snapshot, which may be the first page only.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     rows: &[Row<Subscription>],
@@ -14,19 +14,9 @@ pub(crate) async fn write(
     write_subscriptions(connection, rows).await?;
     let parts = parts(rows, |object| &object.items);
     write_items(connection, &parts).await?;
-    let complete = rows
-        .iter()
-        .filter(|row| row.object.items_complete)
-        .map(|row| &row.head.key);
+    let owners = rows.iter().map(|row| &row.head.key);
     let kept = parts.iter().map(|part| (part.of, part.part.id.as_str()));
-    keep_only(
-        connection,
-        "subscription_items",
-        "subscription_id",
-        complete,
-        kept,
-    )
-    .await
+    keep_only(connection, "subscription_items", "subscription_id", owners, kept).await
 }
 
 upsert! {
