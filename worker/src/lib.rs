@@ -93,7 +93,7 @@ async fn work(
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     report::init();
-    let store = Store::new(&config.database_url, "tollgate-worker", config.connections_max())?;
+    let store = Store::for_working(&config.database_url, config.connections_max())?;
     let keys = Keys::new(&config.common.redis_prefix, 0);
     let consumer = Consumer::new(&config.common.redis_url, keys, consumer_name(&clock))?;
     if !wait_for_schema(&store, &readiness, &stop).await? {

@@ -57,7 +57,36 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the URL does not parse.
     pub fn new(url: &str, application: &str, connections_max: u32) -> Result<Self, StoreError> {
-        Self::with_limits(url, application, connections_max, STATEMENT_TIMEOUT_MS)
+        let options = url.parse().map_err(StoreError::from)?;
+        Ok(Self::with_options(
+            options,
+            application,
+            connections_max,
+            STATEMENT_TIMEOUT_MS,
+        ))
+    }
+
+    /// The same for a worker, whose statements all look rows up by key. Prepared while the tables were empty,
+    /// they would keep plans that read whole tables until the first `ANALYZE`; so these plans are out of the
+    /// question.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the URL does not parse.
+    pub fn for_working(url: &str, connections_max: u32) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = url.parse().map_err(StoreError::from)?;
+        let by_key = [
+            "enable_seqscan",
+            "enable_bitmapscan",
+            "enable_hashjoin",
+            "enable_mergejoin",
+        ];
+        let options = options.options(by_key.map(|plan| (plan, "off")));
+        Ok(Self::with_options(
+            options,
+            "tollgate-worker",
+            connections_max,
+            STATEMENT_TIMEOUT_MS,
+        ))
     }
 
     /// The same for a single connection that migrates: an index on a large table may take hours.
@@ -65,22 +94,19 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the URL does not parse.
     pub fn for_migrating(url: &str) -> Result<Self, StoreError> {
-        Self::with_limits(url, "tollgate-migrate", 1, 0)
+        let options = url.parse().map_err(StoreError::from)?;
+        Ok(Self::with_options(options, "tollgate-migrate", 1, 0))
     }
 
-    fn with_limits(
-        url: &str,
+    fn with_options(
+        options: PgConnectOptions,
         application: &str,
         connections_max: u32,
         statement_timeout_ms: u32,
-    ) -> Result<Self, StoreError> {
-        let options: PgConnectOptions = url.parse().map_err(StoreError::from)?;
+    ) -> Self {
         let options = options.application_name(application).options([
             ("statement_timeout", statement_timeout_ms.to_string()),
             ("lock_timeout", LOCK_TIMEOUT_MS.to_string()),
-            // All our statements look rows up by key. Prepared while the tables were empty, they would keep plans
-            // that read the whole of them until the first ANALYZE.
-            ("enable_seqscan", "off".to_owned()),
             (
                 "idle_in_transaction_session_timeout",
                 IDLE_IN_TRANSACTION_TIMEOUT_MS.to_string(),
@@ -90,7 +116,7 @@ impl Store {
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options);
-        Ok(Self { pool })
+        Self { pool }
     }
 
     /// Begins a transaction.
