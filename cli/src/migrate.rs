@@ -36,10 +36,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     let env = Env::of_process();
     shared::telemetry::init_logs(&env.clone().with_default("TOLLGATE_LOG", "warn"));
     let mut reader = Reader::new(&env);
-    let url = reader.required_secret("DATABASE_URL");
-    if !url.is_empty() && !store::is_url(&url) {
-        reader.problem("DATABASE_URL: not an URL such as postgres://user:password@host:5432/database");
-    }
+    let url = worker::config::database_url(&mut reader);
     let url = match reader.finish(url) {
         Ok(url) => url,
         Err(error) => {

@@ -26,6 +26,19 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// What is wrong with a `DATABASE_URL` that does not parse. Without the parser's words: they may repeat the password.
+pub const BAD_DATABASE_URL: &str =
+    "DATABASE_URL: not an URL such as postgres://user:password@host:5432/database";
+
+/// Reads `DATABASE_URL`, which must be there.
+pub fn database_url(reader: &mut Reader<'_>) -> String {
+    let url = reader.required_secret("DATABASE_URL");
+    if !url.is_empty() && !store::is_url(&url) {
+        reader.problem(BAD_DATABASE_URL);
+    }
+    url
+}
+
 /// Connections beside those of the chunks: for checking the schema and for readiness.
 const SPARE_CONNECTIONS: u32 = 1;
 
@@ -50,10 +63,7 @@ impl WorkerConfig {
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(env);
         let common = Common::read(&mut reader);
-        let database_url = reader.required_secret("DATABASE_URL");
-        if !database_url.is_empty() && !store::is_url(&database_url) {
-            reader.problem("DATABASE_URL: not an URL such as postgres://user:password@host:5432/database");
-        }
+        let database_url = database_url(&mut reader);
         let config = Self {
             common,
             database_url,
