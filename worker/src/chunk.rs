@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use shared::admin::Readiness;
 use shared::clock::Clock;
 use shared::queue::{Claimed, Consumer, Leases, Settled, StreamId};
-use store::Store;
+use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::item::{Fate, Item};
@@ -92,17 +92,13 @@ impl Pipeline {
                     self.readiness.set(POSTGRES, None);
                     return Verdict::Committed(fates);
                 }
-                Ok(Ok(Err(error))) if error.class() != Class::Transient && !is_last_resort(batch) => {
+                Ok(Ok(Err(error))) if is_about_content(&error, batch) => {
                     return Verdict::Culprit(Failure::rejected(&error));
                 }
-                Ok(Ok(Err(error))) if error.is_too_much() && batch.len() > 1 => {
-                    return Verdict::Culprit(Failure::rejected(&error));
-                }
-                Ok(Ok(Err(error))) if error.is_contention() => {
-                    report::contention();
+                Ok(Ok(Err(error))) => {
+                    report::transient(&error);
                     error.message()
                 }
-                Ok(Ok(Err(error))) => error.message(),
                 Ok(Err(panic)) => return Verdict::Culprit(Failure::panic(panic.as_ref())),
                 Err(_) => "postgres did not answer in time".to_owned(),
             };
@@ -141,9 +137,13 @@ impl Pipeline {
     }
 }
 
-/// An item that was refused even as plain bytes waits like everything else: it is never dropped.
-fn is_last_resort(batch: &[Item]) -> bool {
-    matches!(batch, [item] if item.is_bare())
+/// Whether looking for a culprit helps. An item that was refused even as plain bytes waits like everything else:
+/// it is never dropped.
+fn is_about_content(error: &StoreError, batch: &[Item]) -> bool {
+    match batch {
+        [item] => error.class() != Class::Transient && !item.is_bare(),
+        _ => error.class() != Class::Transient || error.is_too_much(),
+    }
 }
 
 fn ids<'a>(items: impl IntoIterator<Item = &'a Item>) -> Vec<StreamId> {

@@ -36,7 +36,7 @@ pub async fn fetch(
     chunks: mpsc::Sender<Vec<Claimed>>,
     stop: CancellationToken,
 ) {
-    let mut source = Source::new(consumer.clone());
+    let mut source = Source::new(consumer);
     let mut waits = pauses(PAUSE_MAX);
     loop {
         // Room first: an entry is claimed only when somebody is about to work on it.
@@ -58,7 +58,9 @@ pub async fn fetch(
             Err(error) => {
                 drop(permit);
                 report::waiting(&readiness, REDIS, &error.to_string());
-                source.recover(&error).await;
+                if error.is_no_group() {
+                    tracing::warn!("stream or group is gone: making it again");
+                }
                 let delay = waits.next().unwrap_or(PAUSE_MAX);
                 tokio::select! { () = stop.cancelled() => break, () = tokio::time::sleep(delay) => {} }
             }
@@ -94,6 +96,7 @@ pub async fn keep(consumer: Consumer, leases: Leases, stop: CancellationToken) {
 /// Where chunks come from: entries whose lease ran out, and new ones, in turn.
 struct Source {
     consumer: Consumer,
+    /// `None` after any error: a new one is opened, and the group made again if it is gone.
     reader: Option<Reader>,
     take_over_at: Instant,
     housekeeping_at: Instant,
@@ -170,14 +173,6 @@ impl Source {
             self.consumer.forget_stale_consumers().await?;
         }
         Ok(())
-    }
-
-    /// The reader is gone already; the group may be, too, when somebody emptied Redis.
-    async fn recover(&mut self, error: &QueueError) {
-        self.reader = None;
-        if error.is_no_group() {
-            tracing::warn!("stream or group is gone: making it again");
-        }
     }
 }
 

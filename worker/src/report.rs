@@ -6,7 +6,7 @@ use metrics::{counter, histogram};
 use shared::admin::Readiness;
 use shared::queue::QueueError;
 use shared::telemetry::COMMIT_LATENCY;
-use store::Status;
+use store::{Status, StoreError};
 
 use crate::item::{Fate, Item};
 use crate::park::Failure;
@@ -79,9 +79,11 @@ pub(crate) fn guessed(ties: usize) {
     counter!("tollgate_ties_guessed_total").increment(ties as u64);
 }
 
-/// Two workers were in each other's way.
-pub(crate) fn contention() {
-    counter!("tollgate_worker_contention_total").increment(1);
+/// A transaction has to be tried again; perhaps because two workers were in each other's way.
+pub(crate) fn transient(error: &StoreError) {
+    if error.is_contention() {
+        counter!("tollgate_worker_contention_total").increment(1);
+    }
 }
 
 /// Redis could not be told. The entries come back and are absorbed.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use shared::queue::{Claimed, Consumer, DELIVERIES_MAX, LEASE, Settled, StreamId};
+use shared::queue::{Claimed, Consumer, DELIVERIES_MAX, GROUP, LEASE, Settled, StreamId};
 
 use crate::support::{Rig, customer};
 
 const SOON: Duration = Duration::from_secs(5);
 
-async fn claim(consumer: &Consumer, count: usize) -> Vec<Claimed> {
+/// Claims new entries, as a worker would.
+pub async fn claim(consumer: &Consumer, count: usize) -> Vec<Claimed> {
     consumer.ensure_group().await.expect("a group");
     let mut reader = consumer.reader().await.expect("a connection");
     consumer
@@ -22,11 +23,11 @@ fn ids(claimed: &[Claimed]) -> Vec<StreamId> {
 }
 
 /// Makes entries look as if their consumer had been silent for a lease.
-async fn let_leases_run_out(rig: &Rig, consumer: &Consumer, ids: &[StreamId], deliveries: u32) {
+pub async fn let_leases_run_out(rig: &Rig, consumer: &Consumer, ids: &[StreamId], deliveries: u32) {
     let mut command = redis::cmd("XCLAIM");
     command
         .arg(rig.keys().events)
-        .arg("workers")
+        .arg(GROUP)
         .arg(consumer.name())
         .arg(0);
     for id in ids {
@@ -131,7 +132,7 @@ async fn a_consumer_leaves_only_when_it_holds_nothing() {
     let consumers: Vec<redis::Value> = redis::cmd("XINFO")
         .arg("CONSUMERS")
         .arg(rig.keys().events)
-        .arg("workers")
+        .arg(GROUP)
         .query_async(&mut rig.redis().await)
         .await
         .expect("a list");

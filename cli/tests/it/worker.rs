@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use serde_json::json;
-use shared::queue::{DELIVERIES_MAX, LEASE};
+use shared::queue::DELIVERIES_MAX;
 use stack::{Options, Stack};
 
+use crate::queue::{claim, let_leases_run_out};
 use crate::support::{Rig, customer, event, wait_for};
 
 const ALL: &str = "SELECT count(*) FROM events";
@@ -201,27 +202,9 @@ async fn an_event_that_keeps_killing_its_worker_is_set_aside_unread() {
     let rig = Rig::new().await;
     rig.enqueue(&[customer(1, 1), customer(2, 1)]).await;
     let dead = rig.consumer("dead");
-    dead.ensure_group().await.expect("a group");
-    let mut reader = dead.reader().await.expect("a connection");
-    let claimed = dead.read_new(&mut reader, 2, LEASE).await.expect("entries");
+    let claimed = claim(&dead, 2).await;
     for (claimed, deliveries) in claimed.iter().zip([DELIVERIES_MAX, 1]) {
-        let mut command = redis::cmd("XCLAIM");
-        command
-            .arg(rig.keys().events)
-            .arg("workers")
-            .arg("dead")
-            .arg(0)
-            .arg(claimed.id.to_string());
-        command
-            .arg("IDLE")
-            .arg(LEASE.as_millis() as u64)
-            .arg("RETRYCOUNT")
-            .arg(deliveries)
-            .arg("JUSTID");
-        command
-            .query_async::<()>(&mut rig.redis().await)
-            .await
-            .expect("claimed");
+        let_leases_run_out(&rig, &dead, &[claimed.id], deliveries).await;
     }
     let worker = rig.worker();
     rig.wait_until_drained().await;
@@ -242,9 +225,7 @@ async fn a_batch_that_was_committed_before_changes_nothing() {
     let rig = Rig::new().await;
     rig.enqueue(&[customer(1, 1), customer(2, 1)]).await;
     let late = rig.consumer("late");
-    late.ensure_group().await.expect("a group");
-    let mut reader = late.reader().await.expect("a connection");
-    let claimed = late.read_new(&mut reader, 2, LEASE).await.expect("entries");
+    let claimed = claim(&late, 2).await;
     let items: Vec<_> = claimed.into_iter().map(worker::item::Item::new).collect();
     let store = rig.store();
     let (first, second) = tokio::join!(

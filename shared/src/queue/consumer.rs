@@ -334,26 +334,6 @@ impl Consumer {
         Ok(())
     }
 
-    /// Asks Redis whether it is there.
-    ///
-    /// # Errors
-    /// [`QueueError`] when it is not.
-    pub async fn ping(&self) -> Result<(), QueueError> {
-        within(
-            RESPONSE_TIMEOUT,
-            redis::cmd("PING").query_async::<()>(&mut self.control.clone()),
-        )
-        .await
-    }
-
-    /// Reads what is waiting and in flight.
-    ///
-    /// # Errors
-    /// See [`super::depth`].
-    pub async fn depth(&self, now_ms: i64) -> Result<super::Depth, QueueError> {
-        super::depth(&mut self.control.clone(), &self.keys, now_ms).await
-    }
-
     async fn remove(&self, name: &str) -> Result<(), QueueError> {
         let mut call = scripts::REMOVE_CONSUMER.prepare_invoke();
         call.key(&self.keys.events).arg(GROUP).arg(name);

@@ -132,7 +132,7 @@ pub(crate) async fn within<T>(
 ///
 /// # Errors
 /// [`QueueError`] when Redis does not answer. A missing stream or group is an empty queue.
-pub async fn depth(
+pub(crate) async fn depth(
     connection: &mut redis::aio::ConnectionManager,
     keys: &Keys,
     now_ms: i64,
@@ -191,7 +191,7 @@ impl Probe {
     /// Reads [`Depth`].
     ///
     /// # Errors
-    /// See [`depth`].
+    /// [`QueueError`] when Redis does not answer.
     pub async fn depth(&mut self, now_ms: i64) -> Result<Depth, QueueError> {
         depth(&mut self.connection, &self.keys, now_ms).await
     }

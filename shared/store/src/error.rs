@@ -38,7 +38,7 @@ impl StoreError {
         }
     }
 
-    /// A deadlock or a serialization failure: worth trying again at once, for it is over already.
+    /// A deadlock or a serialization failure: two workers were in each other's way, and it is over already.
     #[must_use]
     pub fn is_contention(&self) -> bool {
         let Self::Postgres(error) = self else { return false };

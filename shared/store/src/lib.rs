@@ -130,15 +130,6 @@ impl Store {
         }
     }
 
-    /// Asks Postgres whether it is there.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it is not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
-        Ok(())
-    }
-
     /// The pool only says that time ran out; what Postgres says to a new connection is what people need.
     pub(crate) async fn explain(&self, error: sqlx::Error) -> StoreError {
         if !matches!(error, sqlx::Error::PoolTimedOut) {
