@@ -176,6 +176,18 @@ impl<'a> Reader<'a> {
         value.clamp(min, max)
     }
 
+    /// One of a few words; the first is the default.
+    pub fn choice<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> T {
+        let (default, _) = words[0];
+        let given: String = self.or(name, default.to_owned());
+        let found = words.iter().find(|(word, _)| *word == given);
+        if found.is_none() {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.problem(format!("{name}: {given:?} is none of {}", known.join(", ")));
+        }
+        found.unwrap_or(&words[0]).1
+    }
+
     /// A secret that must be there: `NAME`, or the content of the file that `NAME_FILE` names.
     pub fn required_secret(&mut self, name: &str) -> String {
         self.secret(name).unwrap_or_else(|| {

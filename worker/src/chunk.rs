@@ -3,6 +3,7 @@
 //! When it fails because Postgres is away, nothing is at fault and the chunk waits, keeping its lease.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::Class;
@@ -11,6 +12,7 @@ use shared::admin::Readiness;
 use shared::clock::Clock;
 use shared::queue::{Claimed, Consumer, Leases, Settled, StreamId};
 use store::{Store, StoreError};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::item::{Fate, Item};
@@ -41,6 +43,8 @@ pub struct Pipeline {
     pub readiness: Readiness,
     /// Where the time is read.
     pub clock: Clock,
+    /// Told after each commit: there may be something to reckon.
+    pub marked: Arc<Notify>,
     /// Cancelled when the role is asked to stop.
     pub stop: CancellationToken,
 }
@@ -113,6 +117,7 @@ impl Pipeline {
 
     /// The batch is committed: tell Redis, and the metrics.
     async fn settle(&self, batch: &[Item], fates: &[Fate]) {
+        self.marked.notify_one();
         report::fates(batch, fates, self.clock.unix_ms());
         let settled = Settled::after_commit(ids(batch));
         for delay in pauses(PAUSE_MAX).take(ACKNOWLEDGE_TRIES_MAX) {

@@ -2,10 +2,14 @@
 
 use std::net::SocketAddr;
 
+use domain::{NegativeBalance, PastDue, Policy, Upgrade};
 use shared::config::{Common, ConfigError, Env, Reader, Setting};
 
 const ADMIN_ADDR: &str = "TOLLGATE_WORKER_ADMIN_ADDR";
 const CONCURRENCY: &str = "TOLLGATE_WORKER_CONCURRENCY";
+const POLICY_PAST_DUE: &str = "TOLLGATE_POLICY_PAST_DUE";
+const POLICY_UPGRADE: &str = "TOLLGATE_POLICY_UPGRADE_CREDITS";
+const POLICY_NEGATIVE: &str = "TOLLGATE_POLICY_NEGATIVE_BALANCE";
 
 /// Settings beside the common ones.
 pub const SETTINGS: &[Setting] = &[
@@ -24,6 +28,21 @@ pub const SETTINGS: &[Setting] = &[
         default: "4",
         about: "chunks of up to 256 events worked on at a time, 1 to 64; each takes a database connection",
     },
+    Setting {
+        name: POLICY_PAST_DUE,
+        default: "grace",
+        about: "whether a past_due subscription still entitles: `grace` or `stop`",
+    },
+    Setting {
+        name: POLICY_UPGRADE,
+        default: "proration",
+        about: "credits for a change of plan within a period: `proration` (in proportion to the money) or `nothing`",
+    },
+    Setting {
+        name: POLICY_NEGATIVE,
+        default: "block",
+        about: "a balance below zero after a refund: `block` the use of credits, or `tolerate` it for who is entitled",
+    },
 ];
 
 /// What is wrong with a `DATABASE_URL` that does not parse. Without the parser's words: they may repeat the password.
@@ -39,8 +58,34 @@ pub fn database_url(reader: &mut Reader<'_>) -> String {
     url
 }
 
-/// Connections beside those of the chunks: for checking the schema and for readiness.
-const SPARE_CONNECTIONS: u32 = 1;
+/// Reads what an installation chose where Stripe leaves a choice.
+pub fn policy(reader: &mut Reader<'_>) -> Policy {
+    let policy = Policy {
+        past_due: reader.choice(
+            POLICY_PAST_DUE,
+            &[("grace", PastDue::Grace), ("stop", PastDue::Stop)],
+        ),
+        upgrade: reader.choice(
+            POLICY_UPGRADE,
+            &[("proration", Upgrade::Proration), ("nothing", Upgrade::Nothing)],
+        ),
+        negative_balance: reader.choice(
+            POLICY_NEGATIVE,
+            &[
+                ("block", NegativeBalance::Block),
+                ("tolerate", NegativeBalance::Tolerate),
+            ],
+        ),
+    };
+    reader.refuse_unknown(
+        "TOLLGATE_POLICY_",
+        &[POLICY_PAST_DUE, POLICY_UPGRADE, POLICY_NEGATIVE],
+    );
+    policy
+}
+
+/// Connections beside those of the chunks: for the reckoner, and for checking the schema.
+const SPARE_CONNECTIONS: u32 = 2;
 
 /// How a worker runs. Not `Debug`: the URLs may hold passwords.
 #[derive(Clone)]
@@ -53,6 +98,8 @@ pub struct WorkerConfig {
     pub admin_addr: SocketAddr,
     /// `TOLLGATE_WORKER_CONCURRENCY`.
     pub concurrency: u32,
+    /// `TOLLGATE_POLICY_*`.
+    pub policy: Policy,
 }
 
 impl WorkerConfig {
@@ -64,9 +111,11 @@ impl WorkerConfig {
         let mut reader = Reader::new(env);
         let common = Common::read(&mut reader);
         let database_url = database_url(&mut reader);
+        let policy = policy(&mut reader);
         let config = Self {
             common,
             database_url,
+            policy,
             admin_addr: reader.or(
                 "TOLLGATE_WORKER_ADMIN_ADDR",
                 SocketAddr::from(([127, 0, 0, 1], 9081)),

@@ -10,14 +10,18 @@ pub mod claims;
 pub mod config;
 pub mod handlers;
 pub mod item;
+mod news;
 pub mod park;
 mod pause;
 pub mod read;
+pub mod reckon;
+mod reckoner;
 mod report;
 pub mod ties;
 pub mod transact;
 pub mod view;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -32,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use chunk::Pipeline;
 use config::WorkerConfig;
+use reckoner::Reckoner;
 
 /// How often a worker that cannot reach Postgres looks again before it starts.
 const SCHEMA_RETRY: Duration = Duration::from_secs(1);
@@ -110,10 +115,22 @@ async fn work(
         leases: Leases::new(Instant::now()),
         readiness,
         clock,
+        marked: Arc::default(),
         stop,
     };
     let store = pipeline.store.clone();
+    let reckoner = Reckoner {
+        store: store.clone(),
+        policy: config.policy,
+        readiness: pipeline.readiness.clone(),
+        marked: Arc::clone(&pipeline.marked),
+    };
+    let reckoner_stop = CancellationToken::new();
+    let reckoner = tokio::spawn(reckoner.run(reckoner_stop.clone()));
     let result = backend::run(pipeline, config.concurrency as usize).await;
+    // Not before: the last chunk left marks, too.
+    reckoner_stop.cancel();
+    drop(reckoner.await);
     store.close().await;
     tracing::info!("stopped");
     result.map_err(|error| WorkerError::Ended(error.to_string()))

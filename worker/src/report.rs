@@ -6,7 +6,7 @@ use metrics::{counter, histogram};
 use shared::admin::Readiness;
 use shared::queue::QueueError;
 use shared::telemetry::COMMIT_LATENCY;
-use store::{Status, StoreError};
+use store::{PostedTransfer, Status, StoreError};
 
 use crate::item::{Fate, Item};
 use crate::park::Failure;
@@ -20,6 +20,12 @@ pub(crate) fn init() {
     for outcome in OUTCOMES {
         counter!("tollgate_events_total", "outcome" => outcome).absolute(0);
     }
+    for kind in ["grant", "topup", "refund", "dispute"] {
+        counter!("tollgate_credit_transfers_total", "kind" => kind).absolute(0);
+    }
+    counter!("tollgate_drift_total", "what" => "subscription_status").absolute(0);
+    counter!("tollgate_marks_set_aside_total").absolute(0);
+    counter!("tollgate_reckoned_subjects_total").absolute(0);
     counter!("tollgate_worker_contention_total").absolute(0);
     counter!("tollgate_ties_guessed_total").absolute(0);
     counter!("tollgate_worker_acknowledge_failures_total").absolute(0);
@@ -90,6 +96,40 @@ pub(crate) fn transient(error: &StoreError) {
 pub(crate) fn not_acknowledged(entries: usize, error: &QueueError) {
     counter!("tollgate_worker_acknowledge_failures_total").increment(1);
     tracing::warn!(entries, "not acknowledged: {error}");
+}
+
+/// A subscription has a status that is newer than this build.
+pub(crate) fn unknown_status(subscription: &str, status: &str) {
+    counter!("tollgate_drift_total", "what" => "subscription_status").increment(1);
+    tracing::warn!(
+        subscription,
+        status,
+        "a status this build does not know: the last known one counts"
+    );
+}
+
+/// Credits were moved; what is still uncommitted may be counted twice after a failure.
+pub(crate) fn credits(transfers: &[PostedTransfer]) {
+    for it in transfers {
+        let kind = it.transfer.place.kind.as_str();
+        counter!("tollgate_credit_transfers_total", "kind" => kind).increment(1);
+    }
+}
+
+/// A batch of marks is reckoned.
+pub(crate) fn reckoned(subjects: usize, took: Duration) {
+    histogram!("tollgate_reckon_duration_seconds").record(took.as_secs_f64());
+    counter!("tollgate_reckoned_subjects_total").increment(subjects as u64);
+}
+
+/// Something marked cannot be reckoned.
+pub(crate) fn not_reckoned(error: &StoreError) {
+    counter!("tollgate_marks_set_aside_total").increment(1);
+    tracing::error!(
+        cause = error.cause(),
+        "cannot reckon, set aside: {}",
+        error.message()
+    );
 }
 
 /// A dependency is away. Logged when that begins, not on every attempt.

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use domain::{ObjectKey, Snapshot, contests, decide_all};
+use domain::{Kind, ObjectKey, Snapshot, contests, decide_all};
 use shared::entry::Entry;
 use shared::envelope::Rendering;
-use store::{EventKey, InboxRow, ParkedRow, Status, Store, StoreError};
+use store::{EventKey, InboxRow, ParkedRow, Redelivery, SeenTerms, Status, Store, StoreError};
 
 use crate::item::{Fate, Item};
+use crate::news;
 use crate::park::Failure;
 use crate::read::Reading;
 use crate::report;
@@ -41,11 +42,24 @@ pub async fn transact(store: &Store, items: &[Item]) -> Result<Vec<Fate>, StoreE
     };
 
     let snapshots: Vec<Snapshot> = new().filter_map(Item::snapshot).cloned().collect();
+    // Of all snapshots, whichever stands: the order of events must not decide what is known of a price.
+    tx.learn_terms(&snapshots.iter().flat_map(seen_terms).collect::<Vec<_>>())
+        .await?;
     let state = tx.lock_objects(&keys_of(&snapshots)).await?;
     let contests = contests(&state, &snapshots);
     let (settled, guesses) = settle(&contests, &tx.bodies_of(&contests).await?, &snapshots);
     tx.write(decide_all(&state, snapshots, settled)).await?;
     tx.park(&new().filter_map(parked_row).collect::<Vec<_>>()).await?;
+    tx.redelivered(
+        &items
+            .iter()
+            .zip(&fates)
+            .filter_map(redelivery)
+            .collect::<Vec<_>>(),
+    )
+    .await?;
+    tx.tell(&new().filter_map(news::of_event).collect::<Vec<_>>())
+        .await?;
     tx.commit().await?;
     report::guessed(guesses);
     Ok(fates)
@@ -128,6 +142,26 @@ fn inbox_row(item: &Item) -> Option<InboxRow<'_>> {
             Reading::Park(failure) => Some(failure.reason),
         },
         body: std::str::from_utf8(&entry.body).ok()?,
+        entry_id: item.id.to_string(),
+    })
+}
+
+fn redelivery<'a>((item, fate): (&'a Item, &Fate)) -> Option<Redelivery<'a>> {
+    let entry = item.storable().filter(|_| *fate == Fate::Duplicate)?;
+    Some(Redelivery {
+        key: event_key(entry),
+        entry_id: item.id.to_string(),
+        endpoint: &entry.meta.endpoint,
+        received_at_ms: entry.meta.received_at_ms,
+    })
+}
+
+fn seen_terms(snapshot: &Snapshot) -> impl Iterator<Item = SeenTerms<'_>> {
+    snapshot.object.terms().into_iter().map(|terms| SeenTerms {
+        account: &snapshot.key.account,
+        seen_at: snapshot.version.created,
+        is_own_event: snapshot.key.kind == Kind::Price,
+        terms,
     })
 }
 

@@ -1,15 +1,18 @@
 //! Every scenario, in any order, with any repetition: the same rows, and those the scenario expects.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use domain::Policy;
 use ingest::{Accounts, Endpoint};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared::queue::{Claimed, StreamId};
 use shared::signature::Secret;
 use simulator::dice::Dice;
-use sqlx::AssertSqlSafe;
+use store::Store;
 use worker::item::Item;
+use worker::reckon::{MARKS_MAX, reckon};
 use worker::transact::transact;
 
 use crate::support::{Rig, SECRET, entry, shared_data};
@@ -18,57 +21,10 @@ use crate::support::{Rig, SECRET, entry, shared_data};
 const SHUFFLES: u64 = 3;
 /// Share of deliveries that are repeated in a random order.
 const REPEATED: f64 = 0.3;
+/// How often effects are reckoned before the next batch.
+const RECKONED: f64 = 0.3;
 /// Largest batch the deliveries are cut into.
 const BATCH_MAX: u64 = 7;
-
-/// What a scenario expects, from our tables: one query per word of its `expected`.
-const TABLES: [(&str, &str); 7] = [
-    (
-        "subs",
-        "SELECT id, jsonb_build_object('stripe_status', status, 'price', (
-             SELECT price_id FROM subscription_items item
-             WHERE (item.account, item.subscription_id) = (s.account, s.id) ORDER BY position LIMIT 1),
-           'current_period_start', extract(epoch FROM current_period_start)::bigint,
-           'current_period_end', extract(epoch FROM current_period_end)::bigint,
-           'cancel_at_period_end', cancel_at_period_end,
-           'cancel_at', extract(epoch FROM cancel_at)::bigint,
-           'canceled_at', extract(epoch FROM canceled_at)::bigint,
-           'ended_at', extract(epoch FROM ended_at)::bigint,
-           'trial_end', extract(epoch FROM trial_end)::bigint,
-           'latest_invoice', latest_invoice_id) FROM subscriptions s",
-    ),
-    (
-        "invoices",
-        "SELECT id, jsonb_build_object('status', status, 'billing_reason', billing_reason, 'total', total,
-           'amount_due', amount_due, 'amount_paid', amount_paid, 'currency', currency,
-           'subscription', subscription_id, 'attempt_count', attempt_count) FROM invoices",
-    ),
-    (
-        "payments",
-        "SELECT id, jsonb_build_object('status', status, 'amount', amount, 'amount_received', amount_received,
-           'currency', currency, 'latest_charge', latest_charge_id,
-           'invoice', coalesce(invoice_id,
-             (SELECT invoice_id FROM invoice_payments WHERE payment_intent_id = p.id ORDER BY id LIMIT 1),
-             (SELECT id FROM invoices WHERE payment_intent_id = p.id ORDER BY id LIMIT 1)))
-         FROM payment_intents p",
-    ),
-    (
-        "charges",
-        "SELECT id, jsonb_build_object('status', status, 'amount', amount, 'amount_refunded', amount_refunded,
-           'refunded', refunded) FROM charges",
-    ),
-    (
-        "refunds",
-        "SELECT id, jsonb_build_object('status', status, 'amount', amount, 'payment_intent', payment_intent_id,
-           'charge', charge_id) FROM refunds",
-    ),
-    ("disputes", "SELECT id, jsonb_build_object('status', status, 'amount', amount, 'charge', charge_id) FROM disputes"),
-    (
-        "checkout_sessions",
-        "SELECT id, jsonb_build_object('status', status, 'payment_status', payment_status, 'mode', mode)
-         FROM checkout_sessions",
-    ),
-];
 
 struct Scenario {
     name: String,
@@ -115,6 +71,13 @@ fn orders(deliveries: &[Bytes]) -> Vec<Vec<Bytes>> {
     [straight, reversed].into_iter().chain(shuffled).collect()
 }
 
+/// Every delivery is an entry of its own.
+fn next_id() -> StreamId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let seq = NEXT.fetch_add(1, Ordering::Relaxed);
+    StreamId { ms: 1, seq }
+}
+
 async fn apply(rig: &Rig, endpoint: &Endpoint, order: &[Bytes], dice: &mut Dice) {
     let store = rig.store();
     let mut rest = order;
@@ -123,76 +86,61 @@ async fn apply(rig: &Rig, endpoint: &Endpoint, order: &[Bytes], dice: &mut Dice)
         let (batch, later) = rest.split_at(size.min(rest.len()));
         let items: Vec<Item> = batch.iter().map(|body| item(endpoint, body)).collect();
         transact(&store, &items).await.expect("committed");
+        if dice.chance(RECKONED) {
+            settle(&store).await;
+        }
         rest = later;
     }
+    settle(&store).await;
     store.close().await;
+}
+
+/// Reckons until nothing is marked.
+async fn settle(store: &Store) {
+    while reckon(store, &Policy::default(), MARKS_MAX)
+        .await
+        .expect("reckoned")
+        .is_some()
+    {}
 }
 
 fn item(endpoint: &Endpoint, body: &Bytes) -> Item {
     let mut entry = entry(body);
     entry.meta.mismatch = endpoint.judge(&entry.meta.envelope);
     Item::new(Claimed {
-        id: StreamId { ms: 1, seq: 0 },
+        id: next_id(),
         deliveries: 1,
         entry: Ok(entry),
         fields: Vec::new(),
     })
 }
 
-async fn rows(rig: &Rig, sql: &str) -> Value {
-    let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(format!(
-        "SELECT id, object::text FROM ({sql}) AS q (id, object)"
-    )))
-    .fetch_all(&rig.pool)
-    .await
-    .expect(sql);
-    let parsed = |(id, object): (String, String)| (id, serde_json::from_str(&object).expect("JSON"));
-    Value::Object(rows.into_iter().map(parsed).collect::<Map<_, _>>())
-}
-
-/// The members of `expected` that `ours` has, too: state, user and credits are not projections.
-fn common(expected: &Value, ours: &Value) -> Value {
-    let (Some(expected), Some(ours)) = (expected.as_object(), ours.as_object()) else {
-        return expected.clone();
-    };
-    let pick = |(id, object): (&String, &Value)| {
-        let known = ours.get(id).and_then(Value::as_object);
-        let members = object.as_object().into_iter().flatten();
-        let kept = members.filter(|(name, _)| known.is_none_or(|known| known.contains_key(*name)));
-        (
-            id.clone(),
-            Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect()),
-        )
-    };
-    Value::Object(expected.iter().map(pick).collect())
-}
-
-async fn check(rig: &Rig, scenario: &Scenario, order: usize) {
-    for (word, sql) in TABLES {
-        let ours = rows(rig, sql).await;
-        let expected = common(&scenario.expected[word], &ours);
-        assert_eq!(ours, expected, "{}, order {order}: {word}", scenario.name);
+async fn check(rig: &Rig, scenario: &Scenario, order: usize, delivered: usize) {
+    let store = rig.store();
+    let state = store.state("").await.expect("readable");
+    store.close().await;
+    for (word, expected) in scenario.expected.as_object().expect("words") {
+        let mut expected = expected.clone();
+        if word == "events" {
+            // The order has repetitions of its own.
+            expected["deliveries"] = json!(delivered);
+        }
+        assert_eq!(state[word], expected, "{}, order {order}: {word}", scenario.name);
     }
-    let distinct = scenario.expected["events"]["distinct"].as_i64();
-    assert_eq!(
-        Some(rig.count("SELECT count(*) FROM events").await),
-        distinct,
-        "{}",
-        scenario.name
-    );
-    assert_eq!(
-        rig.count("SELECT count(*) FROM parked_events").await,
-        0,
-        "{}",
-        scenario.name
-    );
+    let violations = "SELECT count(*) FROM parked_events";
+    assert_eq!(rig.count(violations).await, 0, "{}", scenario.name);
 }
 
 async fn empty(rig: &Rig) {
     let tables = "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'
                   AND tablename NOT IN ('_sqlx_migrations', 'schema_compatibility')";
     let tables = rig.text(tables).await.expect("tables");
-    rig.execute(&format!("TRUNCATE {tables}")).await;
+    // The ledger refuses to be emptied, as it should.
+    rig.execute(&format!(
+        "SET session_replication_role = replica; TRUNCATE {tables}; SET session_replication_role = origin"
+    ))
+    .await;
+    rig.execute("INSERT INTO ledger_check DEFAULT VALUES").await;
 }
 
 fn files() -> Option<Vec<PathBuf>> {
@@ -214,7 +162,7 @@ async fn every_scenario_ends_as_expected_in_any_order() {
         let scenario = scenario(&path);
         for (number, order) in orders(&scenario.deliveries).into_iter().enumerate() {
             apply(&rig, &scenario.endpoint, &order, &mut dice).await;
-            check(&rig, &scenario, number).await;
+            check(&rig, &scenario, number, order.len()).await;
             empty(&rig).await;
         }
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::{ObjectKey, Snapshot, Version};
 
 /// The newest known snapshot of every object a batch touches.
-pub type State = HashMap<ObjectKey, Version>;
+pub type Known = HashMap<ObjectKey, Version>;
 
 /// An object of which several snapshots could stand: equally terminal, and of one second.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Version {
 
 /// The objects of a batch for which laws 1 and 2 leave more than one snapshot.
 #[must_use]
-pub fn contests(state: &State, snapshots: &[Snapshot]) -> Vec<Contest> {
+pub fn contests(state: &Known, snapshots: &[Snapshot]) -> Vec<Contest> {
     let best = best_precedence(state, snapshots);
     let mut ids: HashMap<&ObjectKey, HashSet<&str>> = HashMap::new();
     let known = state
@@ -65,7 +65,7 @@ pub type Settled = HashMap<ObjectKey, Option<Snapshot>>;
 /// The snapshots that stand now and did not before, in key order: the one order in which rows are written.
 /// `settled` has the outcome of all [`contests`].
 #[must_use]
-pub fn decide_all(state: &State, snapshots: Vec<Snapshot>, settled: Settled) -> Vec<Snapshot> {
+pub fn decide_all(state: &Known, snapshots: Vec<Snapshot>, settled: Settled) -> Vec<Snapshot> {
     let best: HashMap<ObjectKey, (bool, i64)> = best_precedence(state, &snapshots)
         .into_iter()
         .map(|(key, best)| (key.clone(), best))
@@ -84,7 +84,7 @@ pub fn decide_all(state: &State, snapshots: Vec<Snapshot>, settled: Settled) -> 
 }
 
 /// What laws 1 and 2 make of everything known about each object of the batch.
-fn best_precedence<'a>(state: &State, snapshots: &'a [Snapshot]) -> BTreeMap<&'a ObjectKey, (bool, i64)> {
+fn best_precedence<'a>(state: &Known, snapshots: &'a [Snapshot]) -> BTreeMap<&'a ObjectKey, (bool, i64)> {
     let mut best = BTreeMap::new();
     for snapshot in snapshots {
         let known = state.get(&snapshot.key).map(Version::precedence);
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_later_snapshot_replaces_an_earlier_one() {
-        let state = State::from([(key("a"), version(false, 10, "known"))]);
+        let state = Known::from([(key("a"), version(false, 10, "known"))]);
         assert_eq!(
             events(decide_all(
                 &state,
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn terminal_wins_whatever_the_time() {
-        let state = State::from([(key("a"), version(true, 10, "known"))]);
+        let state = Known::from([(key("a"), version(true, 10, "known"))]);
         assert!(decide_all(&state, vec![snapshot("a", false, 99, "e")], Settled::new()).is_empty());
         assert_eq!(
             events(decide_all(
@@ -182,7 +182,7 @@ mod tests {
             let batch = order.map(|created| snapshot("a", false, created, &created.to_string()));
             let batch = batch.into_iter().chain([snapshot("b", false, 1, "b")]).collect();
             assert_eq!(
-                events(decide_all(&State::new(), batch, Settled::new())),
+                events(decide_all(&Known::new(), batch, Settled::new())),
                 ["3", "b"]
             );
         }
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn snapshots_of_one_second_contend() {
-        let state = State::from([
+        let state = Known::from([
             (key("a"), version(false, 10, "known")),
             (key("b"), version(false, 9, "old")),
         ]);

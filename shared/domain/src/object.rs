@@ -2,7 +2,7 @@
 
 use crate::objects::{
     Charge, CheckoutSession, Customer, Dispute, EntitlementSummary, Invoice, InvoicePayment, PaymentIntent,
-    Price, Product, Refund, Subscription,
+    Price, PriceTerms, Product, Refund, Subscription,
 };
 
 /// The kinds of Stripe objects that are projected into tables of their own.
@@ -52,6 +52,13 @@ impl Kind {
             Self::Refund => "refund",
             Self::Subscription => "subscription",
         }
+    }
+
+    /// Whether a change of such an object can change what users have. The catalogue takes effect through what is
+    /// bought, entitlements are read as they are.
+    #[must_use]
+    pub fn has_effects(self) -> bool {
+        !matches!(self, Self::EntitlementSummary | Self::Price | Self::Product)
     }
 }
 
@@ -119,4 +126,17 @@ pub enum Object {
     Refund(Box<Refund>),
     /// See [`Subscription`].
     Subscription(Box<Subscription>),
+}
+
+impl Object {
+    /// What the object says about prices, its own or those it carries.
+    #[must_use]
+    pub fn terms(&self) -> Vec<&PriceTerms> {
+        match self {
+            Self::Price(price) => price.terms.iter().collect(),
+            Self::Subscription(it) => it.items.iter().filter_map(|item| item.terms.as_ref()).collect(),
+            Self::Invoice(it) => it.lines.iter().filter_map(|line| line.terms.as_ref()).collect(),
+            _ => Vec::new(),
+        }
+    }
 }

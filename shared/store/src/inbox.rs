@@ -61,6 +61,20 @@ pub struct InboxRow<'a> {
     pub reason: Option<&'a str>,
     /// Must be UTF-8 without NUL; ingest lets nothing else through.
     pub body: &'a str,
+    pub entry_id: String,
+}
+
+/// One more delivery of an event that is in the inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redelivery<'a> {
+    /// Which event.
+    pub key: EventKey,
+    /// The entry that brought it.
+    pub entry_id: String,
+    /// The endpoint of ours that received it.
+    pub endpoint: &'a str,
+    /// When, unix milliseconds.
+    pub received_at_ms: i64,
 }
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
@@ -81,6 +95,7 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
             ("status", "text"),
             ("reason", "text"),
             ("body", "text"),
+            ("entry_id", "text"),
         ],
     );
     // Milliseconds matter here: this is where latency is counted from.
@@ -112,6 +127,7 @@ pub(crate) async fn admit(
         .bind(column!(rows, row => row.status.as_str()))
         .bind(column!(rows, row => row.reason))
         .bind(column!(rows, row => row.body))
+        .bind(column!(rows, row => row.entry_id.as_str()))
         .fetch_all(connection)
         .await?;
     admitted
@@ -123,6 +139,34 @@ pub(crate) async fn admit(
             })
         })
         .collect()
+}
+
+/// Keeps deliveries of events that were there before. An entry that comes again is no new delivery.
+pub(crate) async fn redelivered(
+    connection: &mut PgConnection,
+    rows: &[Redelivery<'_>],
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO redeliveries (account, event_id, entry_id, endpoint, received_at)
+         SELECT again.account, again.event_id, again.entry_id, again.endpoint, to_timestamp(again.received_at / 1000.0)
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::double precision[])
+              AS again (account, event_id, entry_id, endpoint, received_at)
+         JOIN events ON (events.account, events.id) = (again.account, again.event_id)
+                    AND events.entry_id IS DISTINCT FROM again.entry_id
+         ORDER BY 1, 2, 3
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(column!(rows, row => row.key.account.as_str()))
+    .bind(column!(rows, row => row.key.id.as_str()))
+    .bind(column!(rows, row => row.entry_id.as_str()))
+    .bind(column!(rows, row => row.endpoint))
+    .bind(column!(rows, row => milliseconds(row.received_at_ms)))
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// The bodies of all applied events of some objects and seconds, each with the index of its contest.

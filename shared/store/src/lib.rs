@@ -5,11 +5,16 @@
 
 mod error;
 mod inbox;
+mod marks;
 mod objects;
+mod outbox;
 mod parked;
 mod projections;
+pub mod reckon;
 mod schema;
+mod state;
 mod summary;
+mod terms;
 mod tx;
 mod upsert;
 
@@ -19,10 +24,16 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
 pub use error::StoreError;
-pub use inbox::{EventKey, InboxRow, Status};
+pub use inbox::{EventKey, InboxRow, Redelivery, Status};
+pub use marks::{Mark, Taken, USER};
+pub use outbox::OutboxRow;
 pub use parked::ParkedRow;
+pub use reckon::{
+    Id, PostedTransfer, SourceFacts, SourceKey, Subjects, SubscriptionFacts, SubscriptionRow, UserChange,
+};
 pub use schema::{SchemaError, migrations};
 pub use summary::{ExampleRows, Tally};
+pub use terms::SeenTerms;
 pub use tx::Tx;
 
 /// Longest wait for a connection from the pool.

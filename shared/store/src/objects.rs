@@ -1,6 +1,6 @@
 //! The lock on an object, and which of its snapshots stands.
 
-use domain::{ObjectKey, Snapshot, State, Version};
+use domain::{Known, ObjectKey, Snapshot, Version};
 use sqlx::{PgConnection, Row};
 
 use crate::StoreError;
@@ -10,7 +10,7 @@ use crate::upsert::column;
 ///
 /// Two phases, both in key order, so that two workers never wait for each other in a circle. `keys` must
 /// be sorted and distinct.
-pub(crate) async fn lock(connection: &mut PgConnection, keys: &[ObjectKey]) -> Result<State, sqlx::Error> {
+pub(crate) async fn lock(connection: &mut PgConnection, keys: &[ObjectKey]) -> Result<Known, sqlx::Error> {
     debug_assert!(keys.is_sorted_by(|a, b| a < b), "sorted and distinct");
     let accounts: Vec<&str> = column!(keys, key => key.account.as_str());
     let kinds: Vec<&str> = column!(keys, key => key.kind.as_str());
@@ -39,7 +39,7 @@ pub(crate) async fn lock(connection: &mut PgConnection, keys: &[ObjectKey]) -> R
     .bind(&ids)
     .fetch_all(connection)
     .await?;
-    let mut state = State::with_capacity(rows.len());
+    let mut state = Known::with_capacity(rows.len());
     for row in rows {
         let position: i64 = row.try_get(0)?;
         let key = usize::try_from(position - 1)

@@ -1,11 +1,17 @@
 //! One transaction over one batch.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use domain::{Contest, ObjectKey, Snapshot, State};
+use domain::credits::{Owner, Posted, Reckoned};
+use domain::{Contest, Known, ObjectKey, Snapshot};
 use sqlx::{Postgres, Transaction};
 
-use crate::{EventKey, InboxRow, ParkedRow, StoreError, inbox, objects, parked, projections};
+use crate::reckon::{customers, ledger, sources, subjects, subscriptions, users};
+use crate::{
+    EventKey, Id, InboxRow, Mark, OutboxRow, ParkedRow, PostedTransfer, Redelivery, SeenTerms, SourceFacts,
+    SourceKey, StoreError, Subjects, SubscriptionFacts, SubscriptionRow, Taken, UserChange, inbox, marks,
+    objects, outbox, parked, projections, terms,
+};
 
 /// A running transaction. Dropping it rolls back.
 #[derive(Debug)]
@@ -25,9 +31,9 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn lock_objects(&mut self, keys: &[ObjectKey]) -> Result<State, StoreError> {
+    pub async fn lock_objects(&mut self, keys: &[ObjectKey]) -> Result<Known, StoreError> {
         if keys.is_empty() {
-            return Ok(State::new());
+            return Ok(Known::new());
         }
         Ok(objects::lock(&mut self.0, keys).await?)
     }
@@ -44,7 +50,7 @@ impl Tx {
         Ok(inbox::bodies_of(&mut self.0, contests).await?)
     }
 
-    /// Writes the snapshots that stand now: one row of `objects` each, and its projection.
+    /// Writes the snapshots that stand now: one row of `objects` each, its projection, and a mark.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -53,6 +59,11 @@ impl Tx {
             return Ok(());
         }
         objects::stand(&mut self.0, &changes).await?;
+        let with_effects = changes
+            .iter()
+            .map(|change| &change.key)
+            .filter(|key| key.kind.has_effects());
+        marks::mark(&mut self.0, with_effects).await?;
         Ok(projections::write(&mut self.0, changes).await?)
     }
 
@@ -64,6 +75,30 @@ impl Tx {
         Ok(parked::park(&mut self.0, rows).await?)
     }
 
+    /// Keeps that events were delivered again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn redelivered(&mut self, rows: &[Redelivery<'_>]) -> Result<(), StoreError> {
+        Ok(inbox::redelivered(&mut self.0, rows).await?)
+    }
+
+    /// Keeps what events said about prices.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn learn_terms(&mut self, seen: &[SeenTerms<'_>]) -> Result<(), StoreError> {
+        Ok(terms::learn(&mut self.0, seen).await?)
+    }
+
+    /// Writes what the rest of the world should hear, once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn tell(&mut self, rows: &[OutboxRow]) -> Result<(), StoreError> {
+        Ok(outbox::write(&mut self.0, rows).await?)
+    }
+
     /// Commits. After an error the outcome is unknown: the batch may have taken effect, and trying it
     /// again finds out.
     ///
@@ -71,5 +106,146 @@ impl Tx {
     /// [`StoreError`].
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.0.commit().await?)
+    }
+}
+
+/// Reckoning: the same transaction, seen from the other side. See [`crate::reckon`].
+impl Tx {
+    /// Takes the oldest marks, at most `marks_max`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn take_marks(&mut self, marks_max: u32) -> Result<Taken, StoreError> {
+        Ok(marks::take(&mut self.0, i64::from(marks_max)).await?)
+    }
+
+    /// What marks are about.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn subjects_of(&mut self, marks: &[Mark]) -> Result<Subjects, StoreError> {
+        let prices = marks.iter().filter(|mark| mark.kind == "price");
+        let prices: Vec<(&str, &str)> = prices
+            .map(|mark| (mark.account.as_str(), mark.id.as_str()))
+            .collect();
+        terms::announce(&mut self.0, &prices).await?;
+        Ok(subjects::of_marks(&mut self.0, marks).await?)
+    }
+
+    /// Locks customers, answers anew whose they are, and returns their users, before and after. Must be sorted and
+    /// distinct.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn attribute_customers(&mut self, customers: &[Id]) -> Result<Vec<Id>, StoreError> {
+        customers::lock(&mut self.0, customers).await?;
+        Ok(customers::attribute(&mut self.0, customers).await?)
+    }
+
+    /// Facts of subscriptions, whose customers must be locked.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn subscription_facts(
+        &mut self,
+        subscriptions: &[Id],
+    ) -> Result<Vec<SubscriptionFacts>, StoreError> {
+        Ok(subscriptions::facts(&mut self.0, subscriptions).await?)
+    }
+
+    /// Every status a subscription has had, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn statuses_of(&mut self, subscription: &Id) -> Result<Vec<String>, StoreError> {
+        Ok(subscriptions::statuses(&mut self.0, subscription).await?)
+    }
+
+    /// Writes what subscriptions mean. `changed_hands` are those with another owner than before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn write_subscriptions(
+        &mut self,
+        rows: &[SubscriptionRow],
+        changed_hands: &[&Id],
+    ) -> Result<(), StoreError> {
+        Ok(subscriptions::write(&mut self.0, rows, changed_hands).await?)
+    }
+
+    /// Locks users, reckons where they stand, and returns those who moved. Must be sorted and distinct.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reckon_users(&mut self, users: &[Id]) -> Result<Vec<UserChange>, StoreError> {
+        Ok(users::reckon(&mut self.0, users).await?)
+    }
+
+    /// Locks sources. Must be sorted and distinct.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lock_sources(&mut self, keys: &[SourceKey]) -> Result<(), StoreError> {
+        Ok(sources::lock(&mut self.0, keys).await?)
+    }
+
+    /// Facts of sources, which must be locked.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn source_facts(&mut self, keys: &[SourceKey]) -> Result<Vec<SourceFacts>, StoreError> {
+        Ok(sources::facts(&mut self.0, keys).await?)
+    }
+
+    /// Before noting that sources wait for unknown prices, `(account, price)`: whoever learns one then finds them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn wait_for_prices(&mut self, prices: &[(&str, &str)]) -> Result<(), StoreError> {
+        Ok(terms::wait_for(&mut self.0, prices).await?)
+    }
+
+    /// What the ledger holds for sources, which must be locked.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn posted(&mut self, keys: &[SourceKey]) -> Result<HashMap<SourceKey, Posted>, StoreError> {
+        Ok(ledger::posted(&mut self.0, keys).await?)
+    }
+
+    /// The number of the newest transfer of each business key, `(account, key)`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn last_seqs(
+        &mut self,
+        keys: &[(&str, &str)],
+    ) -> Result<HashMap<(String, String), i32>, StoreError> {
+        Ok(ledger::last_seqs(&mut self.0, keys).await?)
+    }
+
+    /// Appends transfers to the ledger; the database moves the balances.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn append(&mut self, transfers: &[PostedTransfer]) -> Result<(), StoreError> {
+        Ok(ledger::append(&mut self.0, transfers).await?)
+    }
+
+    /// Balances of owners, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn balances(&mut self, owners: &[(&str, &Owner)]) -> Result<Vec<i64>, StoreError> {
+        Ok(ledger::balances(&mut self.0, owners).await?)
+    }
+
+    /// Notes what came of sources, and marks users who got credits for the first time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn write_sources(&mut self, rows: &[(&SourceFacts, &Reckoned)]) -> Result<(), StoreError> {
+        sources::write(&mut self.0, rows).await?;
+        Ok(sources::mark_new_owners(&mut self.0, rows).await?)
     }
 }

@@ -3,6 +3,7 @@
 use domain::objects::{Invoice, InvoiceLine};
 use domain::{Kind, Object};
 
+use super::terms::terms_of;
 use super::{Handler, distinct};
 use crate::view::{ReadError, View};
 
@@ -89,6 +90,7 @@ fn line(view: &View<'_>) -> Result<InvoiceLine, ReadError> {
         description: view.text("description")?,
         quantity: view.integer("quantity")?,
         price_id,
+        terms: terms_of(view, &["price", "plan"]),
         product_id,
         proration: view
             .flag("proration")?

@@ -13,6 +13,7 @@ mod price;
 mod product;
 mod refund;
 mod subscription;
+mod terms;
 
 use domain::{Kind, Object};
 

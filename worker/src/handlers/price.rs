@@ -4,6 +4,7 @@ use domain::objects::Price;
 use domain::{Kind, Object};
 
 use super::Handler;
+use super::terms::terms;
 use crate::view::{ReadError, View};
 
 pub(super) const HANDLER: Handler = Handler {
@@ -28,5 +29,6 @@ fn read(view: &View<'_>) -> Result<Object, ReadError> {
         lookup_key: view.text("lookup_key")?,
         nickname: view.text("nickname")?,
         metadata: view.metadata()?,
+        terms: terms(view),
     })))
 }

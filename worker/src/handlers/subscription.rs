@@ -3,6 +3,7 @@
 use domain::objects::{Subscription, SubscriptionItem};
 use domain::{Kind, Object};
 
+use super::terms::terms_of;
 use super::{Handler, distinct};
 use crate::view::{ReadError, View};
 
@@ -59,6 +60,7 @@ fn item(view: &View<'_>) -> Result<SubscriptionItem, ReadError> {
             _ if is_expanded(view, "plan") => view.object("plan")?.id("product")?,
             _ => None,
         },
+        terms: terms_of(view, &["price", "plan"]),
         quantity: view.integer("quantity")?,
         current_period_start: view.time("current_period_start")?,
         current_period_end: view.time("current_period_end")?,

@@ -44,6 +44,25 @@ pub struct Price {
     pub nickname: Option<String>,
     /// Metadata, a JSON object; `credits` is what it grants.
     pub metadata: String,
+    /// What it costs and grants, when that can be read.
+    pub terms: Option<PriceTerms>,
+}
+
+/// What a price costs and grants, as an event says it, wherever in it the price stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceTerms {
+    /// Which price.
+    pub price_id: String,
+    /// Credits per unit, `metadata.credits`; 0 when it does not say.
+    pub credits: i64,
+    /// Credits a subscriber gets each month beside them, `metadata.free_monthly_credits`.
+    pub free_monthly: i64,
+    /// How long granted credits last, days, `metadata.credits_expire_days`; for ever when absent.
+    pub expire_days: Option<i32>,
+    /// Minor units; absent for fractions of them.
+    pub unit_amount: Option<i64>,
+    /// Three-letter code.
+    pub currency: Option<String>,
 }
 
 /// All features a customer may use: <https://docs.stripe.com/api/entitlements/active-entitlement>. Always the whole set.

@@ -68,6 +68,8 @@ pub struct InvoiceLine {
     pub quantity: Option<i64>,
     /// What it costs.
     pub price_id: Option<String>,
+    /// What the price costs and grants, when the event carries it whole.
+    pub terms: Option<super::PriceTerms>,
     /// What it is.
     pub product_id: Option<String>,
     /// Whether it settles a change within a period.

@@ -9,7 +9,7 @@ mod invoice;
 mod payment;
 mod subscription;
 
-pub use catalog::{Entitlement, EntitlementSummary, Price, Product};
+pub use catalog::{Entitlement, EntitlementSummary, Price, PriceTerms, Product};
 pub use checkout::CheckoutSession;
 pub use customer::Customer;
 pub use invoice::{Invoice, InvoiceLine, InvoicePayment};

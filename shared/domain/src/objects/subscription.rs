@@ -54,6 +54,8 @@ pub struct SubscriptionItem {
     pub price_id: Option<String>,
     /// What it is.
     pub product_id: Option<String>,
+    /// What the price costs and grants, when the event carries it whole.
+    pub terms: Option<super::PriceTerms>,
     /// How many.
     pub quantity: Option<i64>,
     /// Unix seconds, since 2025-03-31.basil.
