@@ -7,6 +7,7 @@ use store::Status;
 
 use crate::park::Failure;
 use crate::read::{self, Reading};
+use crate::view::ReadError;
 
 /// What became of an item when its batch committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Item {
     pub deliveries: u32,
     /// What it means.
     pub reading: Reading,
+    /// Members that are not what they used to be, and that no rule needs.
+    pub drift: Vec<ReadError>,
     source: Source,
 }
 
@@ -50,6 +53,7 @@ impl Item {
             entry,
             fields,
         } = claimed;
+        let mut drift = Vec::new();
         let (source, reading) = match entry {
             Ok(entry) if !is_storable(&entry) => {
                 let failure = Failure::malformed(&MalformedEntry::MissingField(FIELD_BODY));
@@ -60,7 +64,8 @@ impl Item {
                 (Source::Event(entry), Reading::Park(Failure::crash_loop()))
             }
             Ok(entry) => {
-                let reading = read::read(&entry);
+                let (reading, noted) = read::read(&entry);
+                drift = noted;
                 (Source::Event(entry), reading)
             }
             Err(error) => {
@@ -78,6 +83,7 @@ impl Item {
             id,
             deliveries,
             reading,
+            drift,
             source,
         }
     }

@@ -11,7 +11,7 @@ use shared::envelope::{Envelope, Rendering};
 
 use crate::handlers::{self, Handler};
 use crate::park::Failure;
-use crate::view::View;
+use crate::view::{ReadError, View};
 
 /// What an event means.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,20 +56,21 @@ impl Ignored {
     }
 }
 
-/// Reads an entry. A panic in a handler is that event's failure, not the worker's.
+/// Reads an entry, and notes members that are not what they used to be. A panic in a handler is that event's
+/// failure, not the worker's.
 #[must_use]
-pub fn read(entry: &Entry) -> Reading {
+pub fn read(entry: &Entry) -> (Reading, Vec<ReadError>) {
     if let Some(reason) = ignored(entry) {
-        return Reading::Ignore(reason);
+        return (Reading::Ignore(reason), Vec::new());
     }
     let envelope = &entry.meta.envelope;
     let Some(handler) = handlers::find(&envelope.event_type, envelope.object_type.as_deref()) else {
-        return Reading::Ignore(Ignored::UnknownType);
+        return (Reading::Ignore(Ignored::UnknownType), Vec::new());
     };
     match catch_unwind(AssertUnwindSafe(|| snapshot(entry, handler))) {
-        Ok(Ok(snapshot)) => Reading::Snapshot(Box::new(snapshot)),
-        Ok(Err(failure)) => Reading::Park(failure),
-        Err(panic) => Reading::Park(Failure::panic(panic.as_ref())),
+        Ok(Ok((snapshot, drift))) => (Reading::Snapshot(Box::new(snapshot)), drift),
+        Ok(Err(failure)) => (Reading::Park(failure), Vec::new()),
+        Err(panic) => (Reading::Park(Failure::panic(panic.as_ref())), Vec::new()),
     }
 }
 
@@ -89,19 +90,23 @@ fn ignored(entry: &Entry) -> Option<Ignored> {
     }
 }
 
-fn snapshot(entry: &Entry, handler: &Handler) -> Result<Snapshot, Failure> {
+fn snapshot(entry: &Entry, handler: &Handler) -> Result<(Snapshot, Vec<ReadError>), Failure> {
     let object = parse(raw(&entry.body)?.object)?;
     snapshot_of(&entry.meta.envelope, handler, &object)
 }
 
-fn snapshot_of(envelope: &Envelope, handler: &Handler, object: &Value) -> Result<Snapshot, Failure> {
-    let view = View::new(object)?;
+fn snapshot_of(
+    envelope: &Envelope,
+    handler: &Handler,
+    object: &Value,
+) -> Result<(Snapshot, Vec<ReadError>), Failure> {
+    let view = View::new(object, handler.needed)?;
     let id = view.id(handler.id)?.filter(|id| !id.is_empty());
     let missing = || Failure::unreadable(&format!("{}: expected an id, found nothing", handler.id));
     let account = envelope.account.clone().unwrap_or_default();
     let deleted = is_deletion(envelope, handler.kind) || view.is("deleted")?;
     let read = (handler.read)(&view)?;
-    Ok(Snapshot {
+    let snapshot = Snapshot {
         key: ObjectKey {
             account,
             kind: handler.kind,
@@ -115,7 +120,8 @@ fn snapshot_of(envelope: &Envelope, handler: &Handler, object: &Value) -> Result
         livemode: envelope.livemode,
         deleted,
         object: read,
-    })
+    };
+    Ok((snapshot, view.drift()))
 }
 
 /// `customer.subscription.deleted` is the end of a subscription, which its status says; the object stays.
@@ -147,7 +153,7 @@ pub fn full_event(body: &str) -> Option<FullEvent> {
         .previous
         .and_then(|previous| parse(previous).ok())
         .unwrap_or_default();
-    let snapshot = snapshot_of(&envelope, handler, &object).ok()?;
+    let (snapshot, _) = snapshot_of(&envelope, handler, &object).ok()?;
     Some(FullEvent {
         snapshot,
         object,
@@ -223,7 +229,7 @@ mod tests {
     }
 
     fn reason(entry: &Entry) -> Option<&'static str> {
-        match read(entry) {
+        match read(entry).0 {
             Reading::Ignore(reason) => Some(reason.as_str()),
             _ => None,
         }
@@ -232,7 +238,7 @@ mod tests {
     #[test]
     fn a_known_object_becomes_a_snapshot() {
         let entry = entry("customer.deleted", r#"{"id":"cus_1","object":"customer"}"#);
-        let Reading::Snapshot(snapshot) = read(&entry) else {
+        let Reading::Snapshot(snapshot) = read(&entry).0 else {
             panic!("a snapshot")
         };
         assert_eq!(
@@ -291,12 +297,12 @@ mod tests {
                 "amount: expected a whole number",
             ),
             (
-                r#"{"object":"charge","id":"ch_1","metadata":[]}"#,
-                "metadata: expected an object",
+                r#"{"object":"charge","id":"ch_1","payment_intent":{"id":[]}}"#,
+                "payment_intent.id: expected a text",
             ),
         ];
         for (object, detail) in cases {
-            let Reading::Park(failure) = read(&entry("charge.updated", object)) else {
+            let Reading::Park(failure) = read(&entry("charge.updated", object)).0 else {
                 panic!("{object}")
             };
             assert_eq!(failure.reason, "unreadable_object");
@@ -305,10 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn what_no_rule_needs_parks_nothing_and_is_noted() {
+        let object =
+            r#"{"object":"charge","id":"ch_1","amount":5,"receipt_url":7,"metadata":[],"created":1e300}"#;
+        let (reading, drift) = read(&entry("charge.updated", object));
+        assert!(matches!(reading, Reading::Snapshot(_)), "{reading:?}");
+        let paths: Vec<_> = drift.iter().map(|it| it.path.as_str()).collect();
+        assert_eq!(paths, ["created", "receipt_url", "metadata"]);
+    }
+
+    #[test]
     fn nesting_too_deep_to_read_is_parked() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let mut entry = entry("charge.updated", r#"{"object":"charge","id":"ch_1"}"#);
         entry.body = Bytes::from(format!(r#"{{"data":{{"object":{{"id":"ch_1","x":{deep}}}}}}}"#));
-        assert!(matches!(read(&entry), Reading::Park(_)));
+        assert!(matches!(read(&entry).0, Reading::Park(_)));
     }
 }

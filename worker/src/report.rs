@@ -8,6 +8,7 @@ use shared::queue::QueueError;
 use shared::telemetry::COMMIT_LATENCY;
 use store::{PostedTransfer, Status, StoreError};
 
+use crate::handlers::HANDLERS;
 use crate::item::{Fate, Item};
 use crate::park::Failure;
 use crate::read::Reading;
@@ -23,7 +24,10 @@ pub(crate) fn init() {
     for kind in ["grant", "topup", "refund", "dispute"] {
         counter!("tollgate_credit_transfers_total", "kind" => kind).absolute(0);
     }
-    counter!("tollgate_drift_total", "what" => "subscription_status").absolute(0);
+    let kinds = HANDLERS.iter().map(|handler| handler.kind.as_str());
+    for what in kinds.chain(["subscription_status"]) {
+        counter!("tollgate_drift_total", "what" => what).absolute(0);
+    }
     counter!("tollgate_marks_set_aside_total").absolute(0);
     counter!("tollgate_reckoned_subjects_total").absolute(0);
     counter!("tollgate_worker_contention_total").absolute(0);
@@ -50,6 +54,7 @@ pub(crate) fn fates(batch: &[Item], fates: &[Fate], now_ms: i64) {
         }
         counter!("tollgate_events_total", "outcome" => outcome).increment(1);
         if let (Fate::Settled(status), Some(entry)) = (fate, item.entry()) {
+            drift(item);
             let waited = u64::try_from(now_ms.saturating_sub(entry.meta.received_at_ms)).unwrap_or(0);
             histogram!(COMMIT_LATENCY).record(Duration::from_millis(waited).as_secs_f64());
             let envelope = &entry.meta.envelope;
@@ -61,6 +66,21 @@ pub(crate) fn fates(batch: &[Item], fates: &[Fate], now_ms: i64) {
                 "settled"
             );
         }
+    }
+}
+
+/// Stripe's objects are not what they used to be. Nothing is lost, but somebody should look before something is.
+fn drift(item: &Item) {
+    let Reading::Snapshot(snapshot) = &item.reading else {
+        return;
+    };
+    for noted in &item.drift {
+        counter!("tollgate_drift_total", "what" => snapshot.key.kind.as_str()).increment(1);
+        tracing::debug!(
+            event = snapshot.version.event_id,
+            "drift in {}: {noted}",
+            snapshot.key.kind.as_str()
+        );
     }
 }
 

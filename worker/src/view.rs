@@ -1,5 +1,9 @@
-//! Reading JSON by shape, tolerantly: a member that is absent or null is `None`, wherever it would be; a
-//! member of a wrong type is an error that names it. New members and new enum values never matter.
+//! Reading JSON by shape, tolerantly: a member that is absent or null is `None`, wherever it would be. One of a
+//! wrong type is an error where a rule needs it; elsewhere it counts as absent and is noted as drift. New members
+//! and new enum values never matter.
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
@@ -23,30 +27,87 @@ pub struct ReadError {
 pub struct View<'a> {
     members: Option<&'a Map<String, Value>>,
     path: String,
+    reading: Rc<Reading>,
+}
+
+/// What all views of one object share.
+#[derive(Debug, Default)]
+struct Reading {
+    /// Members a rule needs, by path; with a final dot, everything below as well.
+    needed: &'static [&'static str],
+    drift: RefCell<Vec<ReadError>>,
+}
+
+impl Reading {
+    /// An error where a rule needs the member; drift elsewhere, and the member counts as absent.
+    fn judge<T>(&self, error: ReadError) -> Read<Option<T>> {
+        let path = without_indices(&error.path);
+        let covers = |needed: &&str| match needed.strip_suffix('.') {
+            Some(above) => path
+                .strip_prefix(above)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+            None => path == **needed,
+        };
+        if self.needed.iter().any(covers) {
+            return Err(error);
+        }
+        self.drift.borrow_mut().push(error);
+        Ok(None)
+    }
+}
+
+/// `items.data[0].price` becomes `items.data.price`.
+fn without_indices(path: &str) -> String {
+    let mut inside = false;
+    let mut kept = |letter: &char| {
+        inside = *letter == '[' || (inside && *letter != ']');
+        !inside && *letter != ']'
+    };
+    path.chars().filter(|letter| kept(letter)).collect()
 }
 
 type Read<T> = Result<T, ReadError>;
 
 impl<'a> View<'a> {
-    /// Looks at `value`, which must be an object.
+    /// Looks at `value`, which must be an object. `needed` names the members a rule cannot do without, by path; with
+    /// a final dot, everything below as well.
     ///
     /// # Errors
     /// [`ReadError`] when it is something else.
-    pub fn new(value: &'a Value) -> Read<Self> {
-        Self::at(value, String::new())
+    pub fn new(value: &'a Value, needed: &'static [&'static str]) -> Read<Self> {
+        let reading = Reading {
+            needed,
+            drift: RefCell::default(),
+        };
+        Self::at(value, String::new(), &Rc::new(reading))
     }
 
-    fn at(value: &'a Value, path: String) -> Read<Self> {
+    /// Members that are not what they used to be, in the order in which they were read.
+    #[must_use]
+    pub fn drift(&self) -> Vec<ReadError> {
+        self.reading.drift.borrow().clone()
+    }
+
+    fn at(value: &'a Value, path: String, reading: &Rc<Reading>) -> Read<Self> {
         match value {
             Value::Object(members) => Ok(Self {
                 members: Some(members),
                 path,
+                reading: Rc::clone(reading),
             }),
             other => Err(ReadError {
                 path,
                 expected: "an object",
                 found: type_of(other),
             }),
+        }
+    }
+
+    fn absent(&self, name: &str) -> Self {
+        Self {
+            members: None,
+            path: self.path_of(name),
+            reading: Rc::clone(&self.reading),
         }
     }
 
@@ -60,11 +121,11 @@ impl<'a> View<'a> {
         self.members.is_some_and(|members| members.contains_key(name))
     }
 
-    fn error<T>(&self, name: &str, expected: &'static str, found: &Value) -> Read<T> {
-        Err(ReadError {
+    fn error<T>(&self, name: &str, expected: &'static str, found: &'static str) -> Read<Option<T>> {
+        self.reading.judge(ReadError {
             path: self.path_of(name),
             expected,
-            found: type_of(found),
+            found,
         })
     }
 
@@ -84,12 +145,8 @@ impl<'a> View<'a> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) if !text.contains('\0') => Ok(Some(text.clone())),
-            Some(Value::String(_)) => Err(ReadError {
-                path: self.path_of(name),
-                expected: "a text without NUL",
-                found: "a text with one",
-            }),
-            Some(other) => self.error(name, "a text", other),
+            Some(Value::String(_)) => self.error(name, "a text without NUL", "a text with one"),
+            Some(other) => self.error(name, "a text", type_of(other)),
         }
     }
 
@@ -102,7 +159,7 @@ impl<'a> View<'a> {
             None => Ok(None),
             Some(value) => match value.as_i64() {
                 Some(number) => Ok(Some(number)),
-                None => self.error(name, "a whole number of 64 bits", value),
+                None => self.error(name, "a whole number of 64 bits", type_of(value)),
             },
         }
     }
@@ -112,15 +169,12 @@ impl<'a> View<'a> {
     /// # Errors
     /// [`ReadError`] as [`View::integer`], or outside the years 1970 to 9999.
     pub fn time(&self, name: &str) -> Read<Option<i64>> {
-        let time = self.integer(name)?;
-        if time.is_some_and(|time| !(0..=TIME_MAX).contains(&time)) {
-            return Err(ReadError {
-                path: self.path_of(name),
-                expected: "a time between 1970 and 9999",
-                found: "a number outside it",
-            });
+        match self.integer(name)? {
+            Some(time) if !(0..=TIME_MAX).contains(&time) => {
+                self.error(name, "a time between 1970 and 9999", "a number outside it")
+            }
+            time => Ok(time),
         }
-        Ok(time)
     }
 
     /// A boolean, where absence has no meaning of its own.
@@ -131,7 +185,7 @@ impl<'a> View<'a> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(other) => self.error(name, "a boolean", other),
+            Some(other) => self.error(name, "a boolean", type_of(other)),
         }
     }
 
@@ -174,11 +228,11 @@ impl<'a> View<'a> {
     /// [`ReadError`] for another type.
     pub fn object(&self, name: &str) -> Read<Self> {
         match self.get(name) {
-            None => Ok(Self {
-                members: None,
-                path: self.path_of(name),
-            }),
-            Some(value) => Self::at(value, self.path_of(name)),
+            None => Ok(self.absent(name)),
+            Some(value) => match Self::at(value, self.path_of(name), &self.reading) {
+                Ok(view) => Ok(view),
+                Err(error) => Ok(self.reading.judge(error)?.unwrap_or_else(|| self.absent(name))),
+            },
         }
     }
 
@@ -188,15 +242,21 @@ impl<'a> View<'a> {
     /// [`ReadError`] for anything else.
     pub fn list(&self, name: &str) -> Read<Vec<Self>> {
         let list = self.object(name)?;
-        match list.get("data") {
-            None => Ok(Vec::new()),
-            Some(Value::Array(values)) => values
-                .iter()
-                .enumerate()
-                .map(|(index, value)| Self::at(value, format!("{}.data[{index}]", list.path)))
-                .collect(),
-            Some(other) => list.error("data", "a list", other),
+        let values = match list.get("data") {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(values)) => values,
+            Some(other) => {
+                return Ok(list.error("data", "a list", type_of(other))?.unwrap_or_default());
+            }
+        };
+        let mut views = Vec::with_capacity(values.len());
+        for (index, value) in values.iter().enumerate() {
+            match Self::at(value, format!("{}.data[{index}]", list.path), &self.reading) {
+                Ok(view) => views.push(view),
+                Err(error) => views.extend(self.reading.judge(error)?),
+            }
         }
+        Ok(views)
     }
 
     /// How many elements the plain array `name` has.
@@ -207,30 +267,30 @@ impl<'a> View<'a> {
         match self.get(name) {
             None => Ok(0),
             Some(Value::Array(values)) => Ok(i64::try_from(values.len()).unwrap_or(i64::MAX)),
-            Some(other) => self.error(name, "a list", other),
+            Some(other) => Ok(self.error(name, "a list", type_of(other))?.unwrap_or_default()),
         }
     }
 
-    /// Metadata as JSON text; an absent one is `{}`.
+    /// Metadata as JSON text; an absent one is `{}`. A NUL, which Postgres cannot hold, becomes U+FFFD.
     ///
     /// # Errors
-    /// [`ReadError`] for another type, or a value that Postgres cannot hold (with a NUL).
+    /// [`ReadError`] for another type.
     pub fn metadata(&self) -> Read<String> {
         let metadata = self.object("metadata")?;
-        let text = metadata.members.map_or_else(|| "{}".to_owned(), to_text);
-        if text.contains("\\u0000") {
-            return Err(ReadError {
-                path: metadata.path,
-                expected: "texts without NUL",
-                found: "a text with one",
-            });
-        }
-        Ok(text)
+        let Some(members) = metadata.members else {
+            return Ok("{}".to_owned());
+        };
+        let storable = |text: &str| text.replace('\0', "\u{fffd}");
+        let cleaned: Map<String, Value> = members
+            .iter()
+            .map(|(name, value)| match value {
+                Value::String(text) => (storable(name), Value::String(storable(text))),
+                // Stripe's metadata is text; anything else is kept as it is written.
+                other => (storable(name), Value::String(storable(&other.to_string()))),
+            })
+            .collect();
+        Ok(Value::Object(cleaned).to_string())
     }
-}
-
-fn to_text(members: &Map<String, Value>) -> String {
-    serde_json::to_string(members).expect("a JSON value always serialises")
 }
 
 fn type_of(value: &Value) -> &'static str {
@@ -250,10 +310,65 @@ mod tests {
 
     use super::*;
 
+    /// Every member of the objects below.
+    const ALL: &[&str] = &["a.", "b.", "c.", "items.", "n", "big", "t", "z"];
+
+    #[test]
+    fn what_no_rule_needs_may_be_anything() {
+        let value = json!({
+            "status": "paid", "balance": 1e300, "name": ["x"], "paid": "yes", "seen_at": -5,
+            "items": {"data": [7, {"price": {"id": "p"}, "note": {}}]}, "lines": 3,
+        });
+        let view = View::new(&value, &["status", "items.data.price."]).expect("an object");
+        assert_eq!(view.text("status"), Ok(Some("paid".into())));
+        assert_eq!(view.integer("balance"), Ok(None));
+        assert_eq!(view.text("name"), Ok(None));
+        assert_eq!(view.flag("paid"), Ok(None));
+        assert_eq!(view.time("seen_at"), Ok(None));
+        assert!(view.list("lines").expect("absent").is_empty());
+        let items = view.list("items").expect("a list");
+        assert_eq!(items.len(), 1);
+        assert_eq!(items[0].id("price"), Ok(Some("p".into())));
+        assert_eq!(items[0].text("note"), Ok(None));
+        let drift: Vec<String> = view.drift().into_iter().map(|it| it.path).collect();
+        let expected = [
+            "balance",
+            "name",
+            "paid",
+            "seen_at",
+            "lines",
+            "items.data[0]",
+            "items.data[1].note",
+        ];
+        assert_eq!(drift, expected);
+    }
+
+    #[test]
+    fn what_a_rule_needs_is_never_guessed() {
+        let value = json!({"status": 3, "customer": {"id": 4}, "items": {"data": [{"price": true}]}});
+        let view = View::new(&value, &["status", "customer.", "items.data.price."]).expect("an object");
+        assert!(view.text("status").is_err());
+        assert!(view.id("customer").is_err());
+        assert!(view.list("items").expect("a list")[0].id("price").is_err());
+        assert!(view.drift().is_empty());
+    }
+
+    #[test]
+    fn metadata_is_kept_as_texts_that_can_be_stored() {
+        let value = json!({"metadata": {"note": "a\0b", "credits": 5, "plain": "x"}});
+        let view = View::new(&value, &["metadata."]).expect("an object");
+        let expected = json!({"note": "a\u{fffd}b", "credits": "5", "plain": "x"});
+        assert_eq!(
+            view.metadata()
+                .map(|text| serde_json::from_str::<Value>(&text).ok()),
+            Ok(Some(expected))
+        );
+    }
+
     #[test]
     fn absent_and_null_read_alike() {
         let value = json!({"a": null});
-        let view = View::new(&value).expect("an object");
+        let view = View::new(&value, ALL).expect("an object");
         for name in ["a", "b"] {
             assert_eq!(view.text(name), Ok(None));
             assert_eq!(view.integer(name), Ok(None));
@@ -273,7 +388,7 @@ mod tests {
     #[test]
     fn references_may_be_expanded() {
         let value = json!({"a": "cus_1", "b": {"id": "cus_2", "object": "customer"}, "c": 3});
-        let view = View::new(&value).expect("an object");
+        let view = View::new(&value, ALL).expect("an object");
         assert_eq!(view.id("a"), Ok(Some("cus_1".into())));
         assert_eq!(view.id("b"), Ok(Some("cus_2".into())));
         assert!(view.id("c").is_err());
@@ -282,7 +397,7 @@ mod tests {
     #[test]
     fn errors_name_the_place_and_the_type_but_not_the_value() {
         let value = json!({"items": {"data": [{"quantity": "secret"}]}, "n": 1.5, "big": 12_345_678_901_234_567_890_u64, "t": -1, "z": "a\0"});
-        let view = View::new(&value).expect("an object");
+        let view = View::new(&value, ALL).expect("an object");
         let item = view.list("items").expect("a list").remove(0);
         let error = item
             .integer("quantity")

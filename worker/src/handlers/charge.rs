@@ -10,6 +10,14 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::Charge,
     types: &["charge."],
     id: "id",
+    needed: &[
+        "status",
+        "amount",
+        "amount_refunded",
+        "payment_intent.",
+        "invoice.",
+        "customer.",
+    ],
     read,
 };
 

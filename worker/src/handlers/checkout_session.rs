@@ -10,6 +10,17 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::CheckoutSession,
     types: &["checkout.session."],
     id: "id",
+    needed: &[
+        "mode",
+        "status",
+        "payment_status",
+        "payment_intent.",
+        "customer.",
+        "amount_total",
+        "client_reference_id",
+        "metadata",
+        "metadata.user_id",
+    ],
     read,
 };
 

@@ -10,6 +10,7 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::Customer,
     types: &["customer.created", "customer.updated", "customer.deleted"],
     id: "id",
+    needed: &["metadata", "metadata.user_id"],
     read,
 };
 

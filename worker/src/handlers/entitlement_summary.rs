@@ -11,6 +11,11 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::EntitlementSummary,
     types: &["entitlements.active_entitlement_summary."],
     id: "customer",
+    needed: &[
+        "entitlements",
+        "entitlements.data",
+        "entitlements.data.lookup_key",
+    ],
     read,
 };
 

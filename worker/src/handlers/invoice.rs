@@ -11,6 +11,41 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::Invoice,
     types: &["invoice."],
     id: "id",
+    needed: &[
+        "status",
+        "billing_reason",
+        "amount_paid",
+        "customer.",
+        "subscription.",
+        "subscription_details",
+        "subscription_details.metadata",
+        "subscription_details.metadata.user_id",
+        "parent",
+        "parent.subscription_details",
+        "parent.subscription_details.subscription.",
+        "parent.subscription_details.metadata",
+        "parent.subscription_details.metadata.user_id",
+        "payment_intent.",
+        "charge.",
+        "metadata",
+        "lines",
+        "lines.data",
+        "lines.has_more",
+        "lines.data.amount",
+        "lines.data.quantity",
+        "lines.data.proration",
+        "lines.data.price.id",
+        "lines.data.price",
+        "lines.data.pricing",
+        "lines.data.pricing.price_details",
+        "lines.data.pricing.price_details.price",
+        "lines.data.pricing.price_details.price.id",
+        "lines.data.parent",
+        "lines.data.parent.subscription_item_details",
+        "lines.data.parent.subscription_item_details.proration",
+        "lines.data.parent.invoice_item_details",
+        "lines.data.parent.invoice_item_details.proration",
+    ],
     read,
 };
 
@@ -126,7 +161,7 @@ mod tests {
     use super::*;
 
     fn invoice(value: &Value) -> Invoice {
-        match read(&View::new(value).expect("an object")).expect("readable") {
+        match read(&View::new(value, HANDLER.needed).expect("an object")).expect("readable") {
             Object::Invoice(invoice) => *invoice,
             other => panic!("{other:?}"),
         }

@@ -10,6 +10,14 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::InvoicePayment,
     types: &["invoice_payment."],
     id: "id",
+    needed: &[
+        "status",
+        "invoice.",
+        "payment",
+        "payment.payment_intent.",
+        "payment.charge.",
+        "amount_paid",
+    ],
     read,
 };
 

@@ -27,6 +27,9 @@ pub struct Handler {
     pub types: &'static [&'static str],
     /// The member that identifies the object.
     pub id: &'static str,
+    /// Members a rule cannot do without, by path; with a final dot, everything below as well. Of a wrong type they
+    /// park the event; all others then count as absent.
+    pub needed: &'static [&'static str],
     /// Reads it.
     pub read: fn(&View<'_>) -> Result<Object, ReadError>,
 }

@@ -10,6 +10,14 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::PaymentIntent,
     types: &["payment_intent."],
     id: "id",
+    needed: &[
+        "status",
+        "amount",
+        "amount_received",
+        "customer.",
+        "invoice.",
+        "metadata",
+    ],
     read,
 };
 

@@ -11,6 +11,7 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::Price,
     types: &["price."],
     id: "id",
+    needed: &[],
     read,
 };
 

@@ -10,6 +10,7 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::Product,
     types: &["product."],
     id: "id",
+    needed: &[],
     read,
 };
 

@@ -10,6 +10,7 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::Refund,
     types: &["refund.", "charge.refund."],
     id: "id",
+    needed: &["status", "amount", "charge.", "payment_intent."],
     read,
 };
 

@@ -11,6 +11,17 @@ pub(super) const HANDLER: Handler = Handler {
     kind: Kind::Subscription,
     types: &["customer.subscription."],
     id: "id",
+    needed: &[
+        "status",
+        "customer.",
+        "ended_at",
+        "metadata",
+        "metadata.user_id",
+        "items",
+        "items.data",
+        "items.data.price",
+        "items.data.price.id",
+    ],
     read,
 };
 
@@ -78,7 +89,7 @@ mod tests {
     use super::*;
 
     fn subscription(value: &Value) -> Subscription {
-        match read(&View::new(value).expect("an object")).expect("readable") {
+        match read(&View::new(value, HANDLER.needed).expect("an object")).expect("readable") {
             Object::Subscription(subscription) => *subscription,
             other => panic!("{other:?}"),
         }

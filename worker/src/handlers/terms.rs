@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn read(value: &Value) -> Option<PriceTerms> {
-        terms(&View::new(value).expect("an object"))
+        terms(&View::new(value, &[]).expect("an object"))
     }
 
     #[test]
