@@ -1,0 +1,41 @@
+//! Stripe's API: fetching objects, outside any transaction, under one budget for the whole fleet.
+//!
+//! ```text
+//! ObjectRef ─▶ Request ─▶ Budget::acquire ─▶ Client ─▶ Stripe
+//!              checked      │   ▲              │
+//!                           ▼   │ pause        ▼
+//!                         Redis └──────── FetchError, or Fetched: the JSON as sent, and as of when
+//! ```
+//!
+//! The only crate that names async-stripe. Of it we use the request types and the client trait;
+//! the client behind the trait is ours, because async-stripe's own opens a connection for every request, and
+//! keeps the headers of an answer to itself. Objects are handed on as raw bytes: async-stripe's typed objects
+//! fail on an answer that lacks one field they know.
+
+mod answer;
+mod budget;
+mod budgeted;
+mod client;
+mod error;
+mod fetched;
+mod object;
+mod request;
+mod settings;
+mod telemetry;
+
+pub use answer::{NOT_SOON, RETRY_AFTER_MAX};
+pub use budget::{
+    BURST_PERCENT, BadRedisUrl, Budget, ENDPOINT_PER_SECOND, LIVE_PER_SECOND, Limits, PAUSE_MAX, Pause,
+    Priority, RATE_PERCENT, SANDBOX_PER_SECOND, Turn,
+};
+pub use budgeted::{Budgeted, PAUSE_DEFAULT};
+pub use client::{ANSWER_BYTES_MAX, Client, STRIPE_VERSION};
+pub use error::{Detail, FetchError, Limit};
+pub use fetched::{Fetched, Listed};
+pub use object::{Endpoint, NotRetrievable, ObjectRef, Retrievable};
+pub use request::{ATTEMPTS, PAGE_ROWS_MAX, PaymentsOf, Request};
+pub use settings::{BASE_URL, Mode, SecretKey, Settings, SettingsError, TIMEOUT};
+pub use telemetry::{BUDGET_WAITS, REQUEST_DURATION, REQUESTS, init};
+
+/// For typed requests and requests with an idempotency key.
+pub use stripe_client_core::{IdempotencyKey, RequestBuilder, StripeClient, StripeMethod, StripeRequest};
