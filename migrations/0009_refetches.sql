@@ -5,13 +5,12 @@
 CREATE TABLE refetches (
     account         text        NOT NULL,
     kind            text        NOT NULL,
-    object_id       text        NOT NULL,
-    path            text,                           -- of a thin event's object, when the kind is not one of ours
+    object_id       text        NOT NULL,           -- of an invoice_payment also pi_...: those of that payment
     livemode        boolean     NOT NULL,
     reason          text        NOT NULL,           -- a word from a closed set
     requests        bigint      NOT NULL DEFAULT 1, -- grows while one is under way: that one does not count
     attempts        integer     NOT NULL DEFAULT 0,
-    next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    next_attempt_at timestamptz NOT NULL,           -- 'infinity' while no worker has an API key
     requested_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_error      text,
     given_up_at     timestamptz,                    -- set when trying again is pointless; a person has to look

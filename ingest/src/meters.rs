@@ -68,7 +68,8 @@ impl Meters {
         let endpoint = &self.endpoints[event.endpoint];
         match event.rendering {
             Rendering::Snapshot => endpoint.snapshots.increment(1),
-            Rendering::Thin => endpoint.thin.increment(1),
+            // Nothing Stripe delivers is a fetched object.
+            Rendering::Thin | Rendering::Fetched => endpoint.thin.increment(1),
         }
         match event.mismatch {
             Some(Mismatch::Livemode) => endpoint.other_livemode.increment(1),

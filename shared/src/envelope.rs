@@ -64,6 +64,20 @@ pub enum Rendering {
     Snapshot,
     /// Only a reference; the object has to be fetched.
     Thin,
+    /// No event of Stripe's: the object as its API showed it, at the time `created`. Made by the worker.
+    Fetched,
+}
+
+impl Rendering {
+    /// The word in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Thin => "thin",
+            Self::Fetched => "fetched",
+        }
+    }
 }
 
 /// The words of an event that routing, ordering and refusing need.

@@ -7,6 +7,8 @@ use shared::config::{Common, ConfigError, Env, Reader, Setting};
 
 const ADMIN_ADDR: &str = "TOLLGATE_WORKER_ADMIN_ADDR";
 const CONCURRENCY: &str = "TOLLGATE_WORKER_CONCURRENCY";
+const API_KEY: &str = "STRIPE_API_KEY";
+const API_URL: &str = "TOLLGATE_STRIPE_API_URL";
 const POLICY_PAST_DUE: &str = "TOLLGATE_POLICY_PAST_DUE";
 const POLICY_UPGRADE: &str = "TOLLGATE_POLICY_UPGRADE_CREDITS";
 const POLICY_NEGATIVE: &str = "TOLLGATE_POLICY_NEGATIVE_BALANCE";
@@ -27,6 +29,17 @@ pub const SETTINGS: &[Setting] = &[
         name: CONCURRENCY,
         default: "4",
         about: "chunks of up to 256 events worked on at a time, 1 to 64; each takes a database connection",
+    },
+    Setting {
+        name: API_KEY,
+        default: "none",
+        about: "key of Stripe's API, best a restricted one that may only read (rk_...); or STRIPE_API_KEY_FILE. \
+                Without one, what events cannot tell stays open and is said to be",
+    },
+    Setting {
+        name: API_URL,
+        default: "https://api.stripe.com",
+        about: "where Stripe's API is; for stand-ins",
     },
     Setting {
         name: POLICY_PAST_DUE,
@@ -58,6 +71,22 @@ pub fn database_url(reader: &mut Reader<'_>) -> String {
     url
 }
 
+/// Reads how Stripe's API is reached, when it is.
+fn stripe(reader: &mut Reader<'_>) -> Option<stripe_api::Settings> {
+    let base_url = reader.or(API_URL, stripe_api::BASE_URL.to_owned());
+    let key = reader.secret(API_KEY)?;
+    match stripe_api::SecretKey::new(&key) {
+        Ok(key) => Some(stripe_api::Settings {
+            base_url,
+            ..stripe_api::Settings::new(key)
+        }),
+        Err(error) => {
+            reader.problem(format!("{API_KEY}: {error}"));
+            None
+        }
+    }
+}
+
 /// Reads what an installation chose where Stripe leaves a choice.
 pub fn policy(reader: &mut Reader<'_>) -> Policy {
     let policy = Policy {
@@ -84,8 +113,8 @@ pub fn policy(reader: &mut Reader<'_>) -> Policy {
     policy
 }
 
-/// Connections beside those of the chunks: for the reckoner, and for checking the schema.
-const SPARE_CONNECTIONS: u32 = 2;
+/// Connections beside those of the chunks: for the reckoner, the refetcher, and for checking the schema.
+const SPARE_CONNECTIONS: u32 = 4;
 
 /// How a worker runs. Not `Debug`: the URLs may hold passwords.
 #[derive(Clone)]
@@ -98,6 +127,8 @@ pub struct WorkerConfig {
     pub admin_addr: SocketAddr,
     /// `TOLLGATE_WORKER_CONCURRENCY`.
     pub concurrency: u32,
+    /// `STRIPE_API_KEY`, `TOLLGATE_STRIPE_API_URL`.
+    pub stripe: Option<stripe_api::Settings>,
     /// `TOLLGATE_POLICY_*`.
     pub policy: Policy,
 }
@@ -112,9 +143,11 @@ impl WorkerConfig {
         let common = Common::read(&mut reader);
         let database_url = database_url(&mut reader);
         let policy = policy(&mut reader);
+        let stripe = stripe(&mut reader);
         let config = Self {
             common,
             database_url,
+            stripe,
             policy,
             admin_addr: reader.or(
                 "TOLLGATE_WORKER_ADMIN_ADDR",

@@ -6,7 +6,7 @@ use shared::queue::{Claimed, DELIVERIES_MAX, StreamId};
 use store::Status;
 
 use crate::park::Failure;
-use crate::read::{self, Reading};
+use crate::read::{self, Reading, ThinReference};
 use crate::view::ReadError;
 
 /// What became of an item when its batch committed.
@@ -29,6 +29,7 @@ pub struct Item {
     pub reading: Reading,
     /// Members that are not what they used to be, and that no rule needs.
     pub drift: Vec<ReadError>,
+    thin: Option<ThinReference>,
     source: Source,
 }
 
@@ -54,6 +55,7 @@ impl Item {
             fields,
         } = claimed;
         let mut drift = Vec::new();
+        let mut thin = None;
         let (source, reading) = match entry {
             Ok(entry) if !is_storable(&entry) => {
                 let failure = Failure::malformed(&MalformedEntry::MissingField(FIELD_BODY));
@@ -66,6 +68,7 @@ impl Item {
             Ok(entry) => {
                 let (reading, noted) = read::read(&entry);
                 drift = noted;
+                thin = read::thin_reference(&entry);
                 (Source::Event(entry), reading)
             }
             Err(error) => {
@@ -84,6 +87,7 @@ impl Item {
             deliveries,
             reading,
             drift,
+            thin,
             source,
         }
     }
@@ -102,6 +106,26 @@ impl Item {
     #[must_use]
     pub fn is_bare(&self) -> bool {
         !matches!(self.source, Source::Event(_))
+    }
+
+    /// What it points at, when it is a thin event about an object of ours.
+    #[must_use]
+    pub fn thin(&self) -> Option<&ThinReference> {
+        self.thin.as_ref()
+    }
+
+    /// An object Stripe's API showed, as an item like any other: it takes part in everything an event does.
+    #[must_use]
+    pub fn fetched(entry: Entry) -> Self {
+        let (reading, drift) = read::read(&entry);
+        Self {
+            id: StreamId { ms: 0, seq: 0 },
+            deliveries: 1,
+            reading,
+            drift,
+            thin: None,
+            source: Source::Event(entry),
+        }
     }
 
     /// The event, when it is one.

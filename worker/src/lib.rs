@@ -16,6 +16,8 @@ mod pause;
 pub mod read;
 pub mod reckon;
 mod reckoner;
+pub mod refetch;
+mod refetcher;
 mod report;
 pub mod ties;
 pub mod transact;
@@ -37,6 +39,8 @@ use tokio_util::sync::CancellationToken;
 use chunk::Pipeline;
 use config::WorkerConfig;
 use reckoner::Reckoner;
+use refetcher::{PATIENCE, Refetcher};
+use tokio::task::JoinSet;
 
 /// How often a worker that cannot reach Postgres looks again before it starts.
 const SCHEMA_RETRY: Duration = Duration::from_secs(1);
@@ -56,6 +60,12 @@ pub enum WorkerError {
     /// The schema does not suit this build.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// `TOLLGATE_STRIPE_API_URL` cannot be used.
+    #[error("TOLLGATE_STRIPE_API_URL: {0}")]
+    Stripe(#[from] stripe_api::SettingsError),
+    /// `REDIS_URL` cannot be used for the budget of Stripe's API.
+    #[error(transparent)]
+    Budget(#[from] stripe_api::BadRedisUrl),
     /// apalis gave up.
     #[error("the worker ended: {0}")]
     Ended(String),
@@ -98,7 +108,8 @@ async fn work(
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     report::init();
-    let store = Store::for_working(&config.database_url, config.connections_max())?;
+    let store =
+        Store::for_working(&config.database_url, config.connections_max())?.asking(config.stripe.is_some());
     let keys = Keys::new(&config.common.redis_prefix, 0);
     let consumer = Consumer::new(&config.common.redis_url, keys, consumer_name(&clock))?;
     if !wait_for_schema(&store, &readiness, &stop).await? {
@@ -125,15 +136,37 @@ async fn work(
         readiness: pipeline.readiness.clone(),
         marked: Arc::clone(&pipeline.marked),
     };
-    let reckoner_stop = CancellationToken::new();
-    let reckoner = tokio::spawn(reckoner.run(reckoner_stop.clone()));
+    let background_stop = CancellationToken::new();
+    let mut background = JoinSet::new();
+    background.spawn(reckoner.run(background_stop.clone()));
+    if let Some(refetcher) = refetcher(config, &pipeline)? {
+        background.spawn(refetcher.run(background_stop.clone()));
+    }
     let result = backend::run(pipeline, config.concurrency as usize).await;
     // Not before: the last chunk left marks, too.
-    reckoner_stop.cancel();
-    drop(reckoner.await);
+    background_stop.cancel();
+    background.join_all().await;
     store.close().await;
     tracing::info!("stopped");
     result.map_err(|error| WorkerError::Ended(error.to_string()))
+}
+
+/// Who asks Stripe, when there is a key to ask with.
+fn refetcher(config: &WorkerConfig, pipeline: &Pipeline) -> Result<Option<Refetcher>, WorkerError> {
+    let Some(settings) = config.stripe.clone() else {
+        tracing::info!("no STRIPE_API_KEY: what events cannot tell stays open");
+        return Ok(None);
+    };
+    stripe_api::init();
+    let client = stripe_api::Client::new(settings, pipeline.clock.clone())?;
+    let (redis_url, prefix) = (&config.common.redis_url, &config.common.redis_prefix);
+    let budget = stripe_api::Budget::new(redis_url, prefix, client.mode())?;
+    Ok(Some(Refetcher {
+        store: pipeline.store.clone(),
+        stripe: stripe_api::Budgeted::new(client, budget, stripe_api::Priority::Live, PATIENCE),
+        clock: pipeline.clock.clone(),
+        marked: Arc::clone(&pipeline.marked),
+    }))
 }
 
 /// Waits for Postgres; an unsuitable schema is an error. `false` when asked to stop before.

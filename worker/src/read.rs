@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use shared::entry::{Entry, Mismatch};
 use shared::envelope::{Envelope, Rendering};
+use store::EventKey;
 
 use crate::handlers::{self, Handler};
 use crate::park::Failure;
@@ -54,6 +55,44 @@ impl Ignored {
             Self::UnknownType => "unknown_type",
         }
     }
+}
+
+/// What a thin event points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThinReference {
+    /// The object, whose kind is one of ours.
+    pub key: ObjectKey,
+    /// Live or test data.
+    pub livemode: bool,
+    /// The snapshot event about the same change, when Stripe made one: once it is here, there is nothing to fetch.
+    pub twin: Option<EventKey>,
+}
+
+/// What a thin event points at; `None` for other events, and for objects nothing here is about.
+#[must_use]
+pub fn thin_reference(entry: &Entry) -> Option<ThinReference> {
+    #[derive(Deserialize)]
+    struct Body {
+        snapshot_event: Option<String>,
+    }
+    let envelope = &entry.meta.envelope;
+    if envelope.rendering != Rendering::Thin || entry.meta.mismatch.is_some() {
+        return None;
+    }
+    let account = envelope.account.clone().unwrap_or_default();
+    // Of a wrong type it names no twin, and the object is fetched.
+    let twin = serde_json::from_slice::<Body>(&entry.body)
+        .ok()
+        .and_then(|body| body.snapshot_event);
+    Some(ThinReference {
+        key: ObjectKey {
+            account: account.clone(),
+            kind: Kind::parse(envelope.object_type.as_deref()?)?,
+            id: envelope.object_id.clone()?,
+        },
+        livemode: envelope.livemode,
+        twin: twin.map(|id| EventKey { account, id }),
+    })
 }
 
 /// Reads an entry, and notes members that are not what they used to be. A panic in a handler is that event's

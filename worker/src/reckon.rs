@@ -7,10 +7,11 @@ use domain::credits::{Problem, Reckoned, transfers};
 use domain::{Policy, Standing, standing_of};
 use store::{
     Id, Mark, OutboxRow, PostedTransfer, SourceFacts, SourceKey, Store, StoreError, Subjects,
-    SubscriptionFacts, SubscriptionRow, Tx,
+    SubscriptionFacts, SubscriptionRow, Tx, Wanted,
 };
 
 use crate::news;
+use crate::refetch;
 use crate::report;
 
 /// Marks taken into one transaction.
@@ -45,7 +46,7 @@ pub async fn reckon(store: &Store, policy: &Policy, marks_max: u32) -> Result<Op
     if taken.marks.is_empty() {
         return Ok(None);
     }
-    match reckon_marks(tx, &taken.marks, policy).await {
+    match reckon_marks(tx, &taken.marks, policy, store.can_ask()).await {
         Ok(subjects) => Ok(Some(subjects)),
         Err(error) => Err(ReckonError {
             error,
@@ -54,7 +55,12 @@ pub async fn reckon(store: &Store, policy: &Policy, marks_max: u32) -> Result<Op
     }
 }
 
-async fn reckon_marks(mut tx: Tx, marks: &[Mark], policy: &Policy) -> Result<usize, StoreError> {
+async fn reckon_marks(
+    mut tx: Tx,
+    marks: &[Mark],
+    policy: &Policy,
+    can_ask: bool,
+) -> Result<usize, StoreError> {
     let Subjects {
         customers,
         subscriptions,
@@ -68,8 +74,11 @@ async fn reckon_marks(mut tx: Tx, marks: &[Mark], policy: &Policy) -> Result<usi
     users.sort();
     users.dedup();
     news.extend(tx.reckon_users(&users).await?.iter().map(news::of_user));
-    news.extend(reckon_sources(&mut tx, &sources, policy).await?);
+    let (told, mut wanted) = reckon_sources(&mut tx, &sources, policy).await?;
+    news.extend(told);
     tx.tell(&news).await?;
+    wanted.extend(tx.missing_payments(marks).await?);
+    tx.want(&wanted, can_ask).await?;
     tx.commit().await?;
     Ok(count)
 }
@@ -149,14 +158,14 @@ async fn meaning(
     })
 }
 
-/// Moves the ledger to what the sources say; returns what to tell.
+/// Moves the ledger to what the sources say; returns what to tell, and what to ask.
 async fn reckon_sources(
     tx: &mut Tx,
     keys: &[SourceKey],
     policy: &Policy,
-) -> Result<Vec<OutboxRow>, StoreError> {
+) -> Result<(Vec<OutboxRow>, Vec<Wanted>), StoreError> {
     if keys.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     tx.lock_sources(keys).await?;
     let decide = |facts: &SourceFacts| facts.source.reckon(policy);
@@ -188,7 +197,12 @@ async fn reckon_sources(
     let rows: Vec<(&SourceFacts, &Reckoned)> = facts.iter().zip(&reckoned).collect();
     tx.write_sources(&rows).await?;
     report::credits(&missing);
-    Ok(missing.iter().map(news::of_transfer).collect())
+    let unowned =
+        |(_, reckoned): &&(&SourceFacts, &Reckoned)| reckoned.problem == Some(Problem::UnknownOwner);
+    let unowned: Vec<&SourceKey> = rows.iter().filter(unowned).map(|(facts, _)| &facts.key).collect();
+    let mut wanted = tx.missing_owners(&unowned).await?;
+    wanted.extend(refetch::wanted_by_sources(&rows));
+    Ok((missing.iter().map(news::of_transfer).collect(), wanted))
 }
 
 fn unknown_prices<'a>(facts: &'a [SourceFacts], reckoned: &'a [Reckoned]) -> Vec<(&'a str, &'a str)> {

@@ -6,7 +6,7 @@ use metrics::{counter, histogram};
 use shared::admin::Readiness;
 use shared::queue::QueueError;
 use shared::telemetry::COMMIT_LATENCY;
-use store::{PostedTransfer, Status, StoreError};
+use store::{Due, PostedTransfer, Status, StoreError};
 
 use crate::handlers::HANDLERS;
 use crate::item::{Fate, Item};
@@ -27,6 +27,9 @@ pub(crate) fn init() {
     let kinds = HANDLERS.iter().map(|handler| handler.kind.as_str());
     for what in kinds.chain(["subscription_status"]) {
         counter!("tollgate_drift_total", "what" => what).absolute(0);
+    }
+    for outcome in ["answered", "given_up", "refused"] {
+        counter!("tollgate_refetches_total", "outcome" => outcome).absolute(0);
     }
     counter!("tollgate_marks_set_aside_total").absolute(0);
     counter!("tollgate_reckoned_subjects_total").absolute(0);
@@ -140,6 +143,33 @@ pub(crate) fn credits(transfers: &[PostedTransfer]) {
 pub(crate) fn reckoned(subjects: usize, took: Duration) {
     histogram!("tollgate_reckon_duration_seconds").record(took.as_secs_f64());
     counter!("tollgate_reckoned_subjects_total").increment(subjects as u64);
+}
+
+/// Stripe answered.
+pub(crate) fn refetched(items: &[Item], fates: &[Fate]) {
+    counter!("tollgate_refetches_total", "outcome" => "answered").increment(1);
+    for (item, fate) in items.iter().zip(fates) {
+        if let (Fate::Settled(Status::Parked), Reading::Park(failure)) = (fate, &item.reading) {
+            parked(item, failure);
+        }
+    }
+}
+
+/// An object will not be asked for again.
+pub(crate) fn not_refetched(due: &Due, error: &str) {
+    counter!("tollgate_refetches_total", "outcome" => "given_up").increment(1);
+    tracing::warn!(
+        object = due.key.id,
+        kind = due.key.kind.as_str(),
+        reason = due.reason,
+        "not fetched from Stripe, and not asked for again: {error}"
+    );
+}
+
+/// The API key does not do.
+pub(crate) fn refused(error: &str) {
+    counter!("tollgate_refetches_total", "outcome" => "refused").increment(1);
+    tracing::error!("Stripe refuses STRIPE_API_KEY: {error}");
 }
 
 /// Something marked cannot be reckoned.

@@ -6,15 +6,19 @@
 
 use std::collections::HashMap;
 
-use domain::{Contender, Contest, Last, Settled, Snapshot, Version, last};
+use domain::{Contender, Contest, Last, ObjectKey, Settled, Snapshot, Version, last};
 use serde_json::Value;
 
 use crate::read::{FullEvent, full_event};
 
 /// Settles contests among stored events, given as bodies with the index of the contest each belongs to. Says
-/// also how many outcomes are guesses.
+/// also of which objects the outcome is a guess.
 #[must_use]
-pub fn settle(contests: &[Contest], bodies: &[(usize, String)], batch: &[Snapshot]) -> (Settled, usize) {
+pub fn settle(
+    contests: &[Contest],
+    bodies: &[(usize, String)],
+    batch: &[Snapshot],
+) -> (Settled, Vec<ObjectKey>) {
     let mut events: HashMap<usize, Vec<FullEvent>> = HashMap::new();
     for (index, body) in bodies {
         let takes_part = |event: &FullEvent| {
@@ -27,13 +31,13 @@ pub fn settle(contests: &[Contest], bodies: &[(usize, String)], batch: &[Snapsho
             .or_default()
             .extend(full_event(body).filter(takes_part));
     }
-    let mut guesses = 0;
+    let mut guesses = Vec::new();
     let outcome = |(index, contest): (usize, &Contest)| {
         let (winner, guessed) = match events.remove(&index) {
             Some(events) if !events.is_empty() => last_of(events),
             _ => (by_event_id(contest, batch), true),
         };
-        guesses += usize::from(guessed);
+        guesses.extend(guessed.then(|| contest.key.clone()));
         (contest.key.clone(), winner)
     };
     let settled = contests.iter().enumerate().map(outcome).collect();
@@ -115,7 +119,7 @@ fn can_follow(previous: &Value, object: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Kind, ObjectKey};
+    use domain::Kind;
     use serde_json::json;
 
     use super::*;
@@ -150,7 +154,7 @@ mod tests {
         let bodies: Vec<_> = bodies.iter().map(|body| (0, body.clone())).collect();
         let (mut settled, guesses) = settle(&[contest()], &bodies, &[]);
         let winner = settled.remove(&contest().key).flatten().expect("a winner");
-        (winner.version.event_id, guesses)
+        (winner.version.event_id, guesses.len())
     }
 
     #[test]
@@ -232,7 +236,7 @@ mod tests {
         let bodies: Vec<_> = bodies.into_iter().map(|body| (0, body)).collect();
         let (settled, guesses) = settle(std::slice::from_ref(&contest), &bodies, &[]);
         let winner = settled[&contest.key].as_ref().expect("a winner");
-        assert_eq!((winner.version.event_id.as_str(), guesses), ("evt_a", 0));
+        assert_eq!((winner.version.event_id.as_str(), guesses.len()), ("evt_a", 0));
     }
 
     #[test]
@@ -286,7 +290,7 @@ mod tests {
             let winner = settled[&key]
                 .as_ref()
                 .map(|winner| winner.version.event_id.as_str());
-            assert_eq!((winner, guesses), (wins, 1));
+            assert_eq!((winner, guesses.len()), (wins, 1));
         }
     }
 }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use domain::{Kind, ObjectKey, Snapshot, contests, decide_all};
 use shared::entry::Entry;
-use shared::envelope::Rendering;
 use store::{EventKey, InboxRow, ParkedRow, Redelivery, SeenTerms, Status, Store, StoreError};
 
 use crate::item::{Fate, Item};
 use crate::news;
 use crate::park::Failure;
-use crate::read::Reading;
+use crate::read::{Reading, ThinReference};
+use crate::refetch;
 use crate::report;
 use crate::ties::settle;
 
@@ -60,8 +60,14 @@ pub async fn transact(store: &Store, items: &[Item]) -> Result<Vec<Fate>, StoreE
     .await?;
     tx.tell(&new().filter_map(news::of_event).collect::<Vec<_>>())
         .await?;
+    let thin: Vec<&ThinReference> = new().filter_map(Item::thin).collect();
+    let known = tx
+        .known_events(&thin.iter().filter_map(|it| it.twin.clone()).collect::<Vec<_>>())
+        .await?;
+    let wanted = refetch::wanted(&thin, &known, &guesses);
+    tx.want(&wanted, store.can_ask()).await?;
     tx.commit().await?;
-    report::guessed(guesses);
+    report::guessed(guesses.len());
     Ok(fates)
 }
 
@@ -124,15 +130,16 @@ fn inbox_row(item: &Item) -> Option<InboxRow<'_>> {
     Some(InboxRow {
         key: event_key(entry),
         event_type: &envelope.event_type,
-        rendering: match envelope.rendering {
-            Rendering::Snapshot => "snapshot",
-            Rendering::Thin => "thin",
-        },
+        rendering: envelope.rendering.as_str(),
         created: envelope.created,
         livemode: envelope.livemode,
         api_version: envelope.api_version.as_deref(),
         object_type: envelope.object_type.as_deref(),
-        object_id: envelope.object_id.as_deref(),
+        // Summaries have no id of their own; under their customer's they are found again.
+        object_id: envelope
+            .object_id
+            .as_deref()
+            .or(item.snapshot().map(|it| it.key.id.as_str())),
         endpoint: &entry.meta.endpoint,
         received_at_ms: entry.meta.received_at_ms,
         status: status(&item.reading),

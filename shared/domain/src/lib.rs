@@ -13,6 +13,7 @@ pub mod objects;
 mod order;
 mod permission;
 mod policy;
+mod refetch;
 mod standing;
 
 pub use decide::{Contest, Known, Settled, contests, decide_all};
@@ -22,4 +23,5 @@ pub use object::{Kind, Object, ObjectKey, Snapshot, Version};
 pub use order::{Contender, Last, Rank, last};
 pub use permission::{Permission, Position, can_purchase, can_subscribe, can_use_credits};
 pub use policy::{NegativeBalance, PastDue, Policy, Upgrade};
+pub use refetch::{ATTEMPTS_MAX, RefetchReason, wait_after};
 pub use standing::{Standing, State, best_of, expires_at, standing_of};

@@ -35,6 +35,28 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::Charge,
+        Self::CheckoutSession,
+        Self::Customer,
+        Self::Dispute,
+        Self::EntitlementSummary,
+        Self::Invoice,
+        Self::InvoicePayment,
+        Self::PaymentIntent,
+        Self::Price,
+        Self::Product,
+        Self::Refund,
+        Self::Subscription,
+    ];
+
+    /// The kind of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// Stripe's name for the kind, the value of the object's `object` member.
     #[must_use]
     pub fn as_str(self) -> &'static str {

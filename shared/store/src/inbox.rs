@@ -141,6 +141,32 @@ pub(crate) async fn admit(
         .collect()
 }
 
+/// Which of these events are there.
+pub(crate) async fn known(
+    connection: &mut PgConnection,
+    keys: &[EventKey],
+) -> Result<HashSet<EventKey>, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = sqlx::query(
+        "SELECT events.account, events.id FROM unnest($1::text[], $2::text[]) AS wanted (account, id)
+         JOIN events USING (account, id)",
+    )
+    .bind(column!(keys, key => key.account.as_str()))
+    .bind(column!(keys, key => key.id.as_str()))
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(EventKey {
+                account: row.try_get(0)?,
+                id: row.try_get(1)?,
+            })
+        })
+        .collect()
+}
+
 /// Keeps deliveries of events that were there before. An entry that comes again is no new delivery.
 pub(crate) async fn redelivered(
     connection: &mut PgConnection,

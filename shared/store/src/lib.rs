@@ -11,6 +11,7 @@ mod outbox;
 mod parked;
 mod projections;
 pub mod reckon;
+mod refetches;
 mod schema;
 mod state;
 mod summary;
@@ -31,6 +32,7 @@ pub use parked::ParkedRow;
 pub use reckon::{
     Id, PostedTransfer, SourceFacts, SourceKey, Subjects, SubscriptionFacts, SubscriptionRow, UserChange,
 };
+pub use refetches::{Due, Wanted};
 pub use schema::{SchemaError, migrations};
 pub use summary::{ExampleRows, Tally};
 pub use terms::SeenTerms;
@@ -52,6 +54,7 @@ const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    can_ask: bool,
 }
 
 /// Whether a text names a Postgres database.
@@ -109,6 +112,18 @@ impl Store {
         Ok(Self::with_options(options, "tollgate-migrate", 1, 0))
     }
 
+    /// The same for a process that can ask Stripe: what it wants to ask is due at once.
+    #[must_use]
+    pub fn asking(self, can_ask: bool) -> Self {
+        Self { can_ask, ..self }
+    }
+
+    /// Whether this process can ask Stripe.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        self.can_ask
+    }
+
     fn with_options(
         options: PgConnectOptions,
         application: &str,
@@ -127,7 +142,7 @@ impl Store {
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options);
-        Self { pool }
+        Self { pool, can_ask: false }
     }
 
     /// Begins a transaction.

@@ -80,9 +80,10 @@ const MOVED: &str = "WITH moved AS (
 /// Deliveries and events, and how many of them are about nothing that is shown here: ignored ones, the catalogue's,
 /// entitlements.
 const EVENTS: &str = "
-    SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM redeliveries), (SELECT count(*) FROM events),
-        (SELECT count(*) FROM events WHERE status <> 'applied'
-             OR object_type IN ('product', 'price', 'entitlements.active_entitlement_summary'))";
+    SELECT count(*) + (SELECT count(*) FROM redeliveries), count(*),
+        count(*) FILTER (WHERE status <> 'applied'
+             OR object_type IN ('product', 'price', 'entitlements.active_entitlement_summary'))
+    FROM events WHERE rendering <> 'fetched'";
 
 impl Store {
     /// Everything of one account (empty: the platform's own), word by word, from one moment.

@@ -9,8 +9,8 @@ use sqlx::{Postgres, Transaction};
 use crate::reckon::{customers, ledger, sources, subjects, subscriptions, users};
 use crate::{
     EventKey, Id, InboxRow, Mark, OutboxRow, ParkedRow, PostedTransfer, Redelivery, SeenTerms, SourceFacts,
-    SourceKey, StoreError, Subjects, SubscriptionFacts, SubscriptionRow, Taken, UserChange, inbox, marks,
-    objects, outbox, parked, projections, terms,
+    SourceKey, StoreError, Subjects, SubscriptionFacts, SubscriptionRow, Taken, UserChange, Wanted, inbox,
+    marks, objects, outbox, parked, projections, refetches, terms,
 };
 
 /// A running transaction. Dropping it rolls back.
@@ -97,6 +97,22 @@ impl Tx {
     /// [`StoreError`].
     pub async fn tell(&mut self, rows: &[OutboxRow]) -> Result<(), StoreError> {
         Ok(outbox::write(&mut self.0, rows).await?)
+    }
+
+    /// Which of these events, `(account, id)`, are in the inbox.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn known_events(&mut self, keys: &[EventKey]) -> Result<HashSet<EventKey>, StoreError> {
+        Ok(inbox::known(&mut self.0, keys).await?)
+    }
+
+    /// Notes what to ask Stripe for. Without an API key (`armed` false) that waits until a worker has one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn want(&mut self, wanted: &[Wanted], armed: bool) -> Result<(), StoreError> {
+        Ok(refetches::request(&mut self.0, wanted, armed).await?)
     }
 
     /// Commits. After an error the outcome is unknown: the batch may have taken effect, and trying it
@@ -203,6 +219,22 @@ impl Tx {
     /// [`StoreError`].
     pub async fn wait_for_prices(&mut self, prices: &[(&str, &str)]) -> Result<(), StoreError> {
         Ok(terms::wait_for(&mut self.0, prices).await?)
+    }
+
+    /// Customers and subscriptions that sources without an owner name, and that never came.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn missing_owners(&mut self, sources: &[&SourceKey]) -> Result<Vec<Wanted>, StoreError> {
+        Ok(refetches::missing_owners(&mut self.0, sources).await?)
+    }
+
+    /// What marked refunds and disputes refer to, and that never came.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn missing_payments(&mut self, marks: &[Mark]) -> Result<Vec<Wanted>, StoreError> {
+        Ok(refetches::missing_payments(&mut self.0, marks).await?)
     }
 
     /// What the ledger holds for sources, which must be locked.

@@ -8,7 +8,12 @@ use crate::view::{ReadError, View};
 
 pub(super) const HANDLER: Handler = Handler {
     kind: Kind::Customer,
-    types: &["customer.created", "customer.updated", "customer.deleted"],
+    types: &[
+        "customer.created",
+        "customer.updated",
+        "customer.deleted",
+        "customer.fetched",
+    ],
     id: "id",
     needed: &["metadata", "metadata.user_id"],
     read,
