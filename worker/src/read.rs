@@ -43,6 +43,9 @@ pub enum Ignored {
 }
 
 impl Ignored {
+    /// Reasons that are the endpoint's, not the event's: another endpoint may be meant to receive it.
+    pub const MISMATCHES: [Self; 2] = [Self::LivemodeMismatch, Self::AccountNotConfigured];
+
     /// The word in `events.reason`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

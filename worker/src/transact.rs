@@ -1,16 +1,16 @@
 //! One transaction over one batch: admit, load, decide, write, commit. Every statement is about the whole
 //! batch; nothing here knows which event is at fault when one fails.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 
 use domain::{Kind, ObjectKey, Snapshot, contests, decide_all};
-use shared::entry::Entry;
 use store::{EventKey, InboxRow, ParkedRow, Redelivery, SeenTerms, Status, Store, StoreError};
 
 use crate::item::{Fate, Item};
 use crate::news;
 use crate::park::Failure;
-use crate::read::{Reading, ThinReference};
+use crate::read::{Ignored, Reading, ThinReference};
 use crate::refetch;
 use crate::report;
 use crate::ties::settle;
@@ -26,7 +26,7 @@ pub async fn transact(store: &Store, items: &[Item]) -> Result<Vec<Fate>, StoreE
     let admitted = if rows.is_empty() {
         HashSet::new()
     } else {
-        tx.admit(&rows).await?
+        tx.admit(&rows, &Ignored::MISMATCHES.map(Ignored::as_str)).await?
     };
     let fates: Vec<Fate> = items
         .iter()
@@ -75,11 +75,23 @@ pub async fn transact(store: &Store, items: &[Item]) -> Result<Vec<Fate>, StoreE
 fn inbox_rows(items: &[Item]) -> BTreeMap<EventKey, (usize, InboxRow<'_>)> {
     let mut rows = BTreeMap::new();
     for (index, item) in items.iter().enumerate() {
-        if let Some(row) = inbox_row(item) {
-            rows.entry(row.key.clone()).or_insert((index, row));
+        let Some(row) = inbox_row(item) else { continue };
+        match rows.entry(row.key.clone()) {
+            Entry::Vacant(place) => {
+                place.insert((index, row));
+            }
+            // Of several deliveries the first is the event, but for those that were not meant for us.
+            Entry::Occupied(mut place) if is_mismatch(&items[place.get().0]) && !is_mismatch(item) => {
+                place.insert((index, row));
+            }
+            Entry::Occupied(_) => {}
         }
     }
     rows
+}
+
+fn is_mismatch(item: &Item) -> bool {
+    matches!(item.reading, Reading::Ignore(reason) if Ignored::MISMATCHES.contains(&reason))
 }
 
 fn fate(
@@ -92,9 +104,8 @@ fn fate(
         return Fate::Settled(Status::Parked);
     };
     let key = event_key(entry);
-    // The first of several deliveries in one batch is the event, the others repeat it.
-    let is_first = inbox.get(&key).is_some_and(|(first, _)| *first == index);
-    if is_first && admitted.contains(&key) {
+    let is_the_event = inbox.get(&key).is_some_and(|(first, _)| *first == index);
+    if is_the_event && admitted.contains(&key) {
         Fate::Settled(status(&item.reading))
     } else {
         Fate::Duplicate
@@ -108,7 +119,7 @@ fn keys_of(snapshots: &[Snapshot]) -> Vec<ObjectKey> {
     keys
 }
 
-fn event_key(entry: &Entry) -> EventKey {
+fn event_key(entry: &shared::entry::Entry) -> EventKey {
     let envelope = &entry.meta.envelope;
     EventKey {
         account: envelope.account.clone().unwrap_or_default(),

@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use serde_json::json;
-use shared::queue::DELIVERIES_MAX;
+use shared::entry::Mismatch;
+use shared::queue::{Claimed, DELIVERIES_MAX, StreamId};
 use stack::{Options, Stack};
+use worker::item::Item;
+use worker::transact::transact;
 
 use crate::queue::{claim, let_leases_run_out};
-use crate::support::{Rig, customer, event, wait_for};
+use crate::support::{Rig, customer, entry, event, wait_for};
 
 const ALL: &str = "SELECT count(*) FROM events";
 
@@ -359,6 +362,86 @@ async fn what_stands_is_one_snapshot_even_of_a_list_with_a_second_page() {
         }
         let ids = "SELECT string_agg(id, ' ' ORDER BY id) FROM subscription_items";
         assert_eq!(rig.text(ids).await.as_deref(), Some("si_9"));
+        worker.stop().await.expect("a clean end");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_one_endpoint_is_not_meant_to_receive_counts_at_the_one_that_is() {
+    let rig = Rig::new().await;
+    let stranger = |body: &Bytes| {
+        let mut entry = entry(body);
+        entry.meta.mismatch = Some(Mismatch::Livemode);
+        entry
+    };
+    let deliveries = [
+        // In batches of their own, in either order, and in one.
+        vec![stranger(&customer(1, 1))],
+        vec![entry(&customer(1, 1))],
+        vec![entry(&customer(2, 1))],
+        vec![stranger(&customer(2, 1))],
+        vec![stranger(&customer(3, 1)), entry(&customer(3, 1))],
+        vec![stranger(&customer(4, 1))],
+    ];
+    let store = rig.store();
+    for (ms, entries) in (1..).zip(deliveries) {
+        let item = |(seq, entry)| {
+            Item::new(Claimed {
+                id: StreamId { ms, seq },
+                deliveries: 1,
+                entry: Ok(entry),
+                fields: Vec::new(),
+            })
+        };
+        let items: Vec<Item> = (1..).zip(entries).map(item).collect();
+        transact(&store, &items).await.expect("committed");
+    }
+    let applied = "SELECT string_agg(id, ' ' ORDER BY id) FROM events WHERE status = 'applied'";
+    assert_eq!(
+        rig.text(applied).await.as_deref(),
+        Some("evt_1_1 evt_2_1 evt_3_1")
+    );
+    let known = "SELECT string_agg(id, ' ' ORDER BY id) FROM customers";
+    assert_eq!(rig.text(known).await.as_deref(), Some("cus_1 cus_2 cus_3"));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entitlements_of_one_second_follow_their_chain() {
+    let summary = |id: &str, keys: &[&str], before: &[&str]| {
+        let list = |keys: &[&str]| {
+            let data: Vec<_> = keys
+                .iter()
+                .map(|key| json!({"id": format!("ent_{key}"), "lookup_key": key}))
+                .collect();
+            json!({"data": data, "has_more": false})
+        };
+        let body = json!({
+            "id": id, "object": "event", "type": "entitlements.active_entitlement_summary.updated", "created": 5,
+            "livemode": false,
+            "data": {
+                "object": {"object": "entitlements.active_entitlement_summary", "customer": "cus_1",
+                    "entitlements": list(keys)},
+                "previous_attributes": {"entitlements": list(before)},
+            },
+        });
+        Bytes::from(body.to_string())
+    };
+    // The ids say the opposite of the chain.
+    let events = [
+        summary("evt_c", &["a"], &[]),
+        summary("evt_b", &["a", "b"], &["a"]),
+        summary("evt_a", &["b"], &["a", "b"]),
+    ];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let rig = Rig::new().await;
+        for at in order {
+            rig.enqueue(std::slice::from_ref(&events[at])).await;
+        }
+        let worker = rig.worker();
+        rig.wait_until_drained().await;
+        let entitled = "SELECT string_agg(lookup_key, ' ') FROM entitlements";
+        assert_eq!(rig.text(entitled).await.as_deref(), Some("b"), "{order:?}");
         worker.stop().await.expect("a clean end");
     }
 }

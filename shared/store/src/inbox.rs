@@ -102,14 +102,25 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     let insert = insert
         .replace("to_timestamp(received_at)", "to_timestamp(received_at / 1000.0)")
         .replace("$11::bigint[]", "$11::double precision[]");
-    format!("{insert} ON CONFLICT (account, id) DO NOTHING RETURNING account, id")
+    // Two endpoints may receive one event, of which only one is meant to: then that one decides, whoever was first.
+    format!(
+        "{insert} ON CONFLICT (account, id) DO UPDATE
+         SET type = EXCLUDED.type, rendering = EXCLUDED.rendering, created = EXCLUDED.created,
+             livemode = EXCLUDED.livemode, api_version = EXCLUDED.api_version, object_type = EXCLUDED.object_type,
+             object_id = EXCLUDED.object_id, endpoint = EXCLUDED.endpoint, received_at = EXCLUDED.received_at,
+             settled_at = clock_timestamp(), status = EXCLUDED.status, reason = EXCLUDED.reason,
+             body = EXCLUDED.body, entry_id = EXCLUDED.entry_id
+         WHERE events.reason = ANY($16) AND NOT coalesce(EXCLUDED.reason = ANY($16), false)
+         RETURNING account, id"
+    )
 });
 
-/// Inserts those rows whose event is new, and returns which these were. Rows must be sorted by key, so
+/// Inserts those rows whose event is new, or was not meant for us as it came before, and returns which these were. Rows must be sorted by key, so
 /// that two workers with the same events wait for each other instead of deadlocking, and must not repeat.
 pub(crate) async fn admit(
     connection: &mut PgConnection,
     rows: &[InboxRow<'_>],
+    mismatches: &[&str],
 ) -> Result<HashSet<EventKey>, sqlx::Error> {
     debug_assert!(rows.is_sorted_by(|a, b| a.key < b.key), "sorted and distinct");
     let admitted = sqlx::query(AssertSqlSafe(INSERT.as_str()))
@@ -128,6 +139,7 @@ pub(crate) async fn admit(
         .bind(column!(rows, row => row.reason))
         .bind(column!(rows, row => row.body))
         .bind(column!(rows, row => row.entry_id.as_str()))
+        .bind(mismatches)
         .fetch_all(connection)
         .await?;
     admitted

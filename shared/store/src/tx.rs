@@ -18,13 +18,18 @@ use crate::{
 pub struct Tx(pub(crate) Transaction<'static, Postgres>);
 
 impl Tx {
-    /// Puts new events into the inbox and returns which ones were new; the others have taken effect before.
-    /// Rows must be sorted by key and distinct.
+    /// Puts new events into the inbox and returns which ones were new; the others have taken effect before. One
+    /// that is there for a reason among `mismatches` gives way to one that is not. Rows must be sorted by key and
+    /// distinct.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn admit(&mut self, rows: &[InboxRow<'_>]) -> Result<HashSet<EventKey>, StoreError> {
-        Ok(inbox::admit(&mut self.0, rows).await?)
+    pub async fn admit(
+        &mut self,
+        rows: &[InboxRow<'_>],
+        mismatches: &[&str],
+    ) -> Result<HashSet<EventKey>, StoreError> {
+        Ok(inbox::admit(&mut self.0, rows, mismatches).await?)
     }
 
     /// Locks objects in key order and returns the snapshots that stand. Keys must be sorted and distinct.
