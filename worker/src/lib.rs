@@ -145,7 +145,7 @@ async fn work(
     let result = backend::run(pipeline, config.concurrency as usize).await;
     // Not before: the last chunk left marks, too.
     background_stop.cancel();
-    background.join_all().await;
+    while background.join_next().await.is_some() {}
     store.close().await;
     tracing::info!("stopped");
     result.map_err(|error| WorkerError::Ended(error.to_string()))

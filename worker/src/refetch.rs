@@ -29,10 +29,14 @@ pub fn wanted(thin: &[&ThinReference], known: &HashSet<EventKey>, guesses: &[Obj
     unshown.chain(guessed).collect()
 }
 
-/// What sources leave open: prices nobody knows, lines that were not sent.
+/// What sources leave open: prices nobody knows, lines that were not sent. Asked once: an answer that leaves the
+/// question open would leave it open again.
 #[must_use]
 pub fn wanted_by_sources(rows: &[(&SourceFacts, &Reckoned)]) -> Vec<Wanted> {
-    let open = rows.iter().filter_map(|(facts, reckoned)| {
+    let is_new = |(facts, reckoned): &&(&SourceFacts, &Reckoned)| {
+        facts.problem_before.as_deref() != reckoned.problem.as_ref().map(Problem::as_str)
+    };
+    let open = rows.iter().filter(is_new).filter_map(|(facts, reckoned)| {
         let (kind, id, reason) = match reckoned.problem.as_ref()? {
             Problem::UnknownPrice(price) => (Kind::Price, price.clone(), RefetchReason::UnknownPrice),
             Problem::IncompleteLines => (
@@ -112,6 +116,33 @@ pub fn id_of(object: &[u8]) -> Option<String> {
         id: String,
     }
     serde_json::from_slice::<Head>(object).ok().map(|head| head.id)
+}
+
+/// Whether an invoice has more lines than it shows.
+#[must_use]
+pub fn lacks_lines(invoice: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        lines: Lines,
+    }
+    #[derive(serde::Deserialize)]
+    struct Lines {
+        has_more: bool,
+    }
+    serde_json::from_slice::<Head>(invoice).is_ok_and(|head| head.lines.has_more)
+}
+
+/// The invoice with these lines and no others. `None` when one of them is no JSON.
+#[must_use]
+pub fn put_lines(invoice: &[u8], lines: &[Bytes]) -> Option<Bytes> {
+    let mut invoice: serde_json::Value = serde_json::from_slice(invoice).ok()?;
+    let lines: Option<Vec<serde_json::Value>> = lines
+        .iter()
+        .map(|line| serde_json::from_slice(line).ok())
+        .collect();
+    invoice["lines"]["data"] = lines?.into();
+    invoice["lines"]["has_more"] = false.into();
+    Some(Bytes::from(invoice.to_string()))
 }
 
 /// The family of event types that is about a kind.

@@ -29,8 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const REFUSED_WAIT_SECONDS: i64 = 60;
 /// Longest wait of a request for its turn; it is claimed meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Pages of invoice payments read for one payment intent.
-const PAGES_MAX: usize = 10;
+/// Pages read of one list: 10,000 rows.
+const PAGES_MAX: usize = 100;
 
 /// What the loop needs.
 #[derive(Clone)]
@@ -148,9 +148,34 @@ impl Refetcher {
             .parse()
             .map_err(|_| FetchError::Permanent(Default::default()))?;
         let id = due.key.id.clone();
-        Ok(vec![
-            self.stripe.retrieve(&ObjectRef { account, kind, id }).await?,
-        ])
+        let object = ObjectRef { account, kind, id };
+        let fetched = self.stripe.retrieve(&object).await?;
+        if kind == Retrievable::Invoice && refetch::lacks_lines(&fetched.body) {
+            return Ok(vec![self.with_all_lines(&object, fetched).await?]);
+        }
+        Ok(vec![fetched])
+    }
+
+    /// The invoice with every line: Stripe puts only the first ones into it.
+    async fn with_all_lines(&self, invoice: &ObjectRef, fetched: Fetched) -> Result<Fetched, FetchError> {
+        let mut lines = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let account = invoice.account.as_deref();
+            let page = self
+                .stripe
+                .list_invoice_lines(account, &invoice.id, after.as_deref())
+                .await?;
+            after = page.items.last().and_then(|body| refetch::id_of(body));
+            lines.extend(page.items);
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(Fetched {
+            body: refetch::put_lines(&fetched.body, &lines).unwrap_or(fetched.body),
+            as_of: fetched.as_of,
+        })
     }
 
     /// All links of a payment intent to invoices. None at all is an answer, too.

@@ -8,6 +8,7 @@ mod dev;
 mod fixtures;
 mod processes;
 mod queue;
+mod refetch;
 mod scenarios;
 mod support;
 mod worker;

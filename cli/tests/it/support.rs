@@ -73,7 +73,12 @@ impl Rig {
 
     /// Settings for a role, as a process or in this one.
     pub fn env(&self) -> Env {
-        [
+        self.env_with(&[])
+    }
+
+    /// The same with some more.
+    pub fn env_with(&self, more: &[(&str, &str)]) -> Env {
+        let usual = [
             ("REDIS_URL", self.redis_url.as_str()),
             ("DATABASE_URL", self.database_url.as_str()),
             ("TOLLGATE_REDIS_PREFIX", self.prefix.as_str()),
@@ -82,9 +87,8 @@ impl Rig {
             ("TOLLGATE_INGEST_ADDR", "127.0.0.1:0"),
             ("TOLLGATE_INGEST_ADMIN_ADDR", "127.0.0.1:0"),
             ("STRIPE_WEBHOOK_SECRET", SECRET),
-        ]
-        .into_iter()
-        .collect()
+        ];
+        usual.into_iter().chain(more.iter().copied()).collect()
     }
 
     pub fn keys(&self) -> Keys {
@@ -178,6 +182,20 @@ impl Rig {
                 .await;
             seen = count.ok();
             seen == Some(wanted)
+        })
+        .await;
+        assert!(reached, "{sql}: waited for {wanted}, last saw {seen:?}");
+    }
+
+    /// Waits until a query gives a text.
+    pub async fn wait_for_text(&self, sql: &str, wanted: &str) {
+        let mut seen = None;
+        let reached = wait_for(async || {
+            let text = sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql.to_owned()))
+                .fetch_optional(&self.pool)
+                .await;
+            seen = text.ok().flatten().flatten();
+            seen.as_deref() == Some(wanted)
         })
         .await;
         assert!(reached, "{sql}: waited for {wanted}, last saw {seen:?}");

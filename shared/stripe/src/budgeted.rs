@@ -73,6 +73,20 @@ impl Budgeted {
         self.ask(&request).await?.try_into()
     }
 
+    /// Lists one page of an invoice's lines, from behind `after` on.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn list_invoice_lines(
+        &self,
+        account: Option<&str>,
+        invoice: &str,
+        after: Option<&str>,
+    ) -> Result<Listed, FetchError> {
+        let request = Request::invoice_lines(account, invoice, after)?;
+        self.ask(&request).await?.try_into()
+    }
+
     /// Carries out a request, each attempt with a turn of its own.
     ///
     /// # Errors

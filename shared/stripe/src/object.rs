@@ -209,7 +209,7 @@ pub(crate) fn is_api_path(path: &str) -> bool {
 }
 
 /// Percent-encodes all but what never needs it, so that an id stays one segment of a path.
-fn escaped(id: &str) -> String {
+pub(crate) fn escaped(id: &str) -> String {
     use fmt::Write as _;
     id.bytes().fold(String::with_capacity(id.len()), |mut out, b| {
         if b.is_ascii_alphanumeric() || b"_-.~".contains(&b) {

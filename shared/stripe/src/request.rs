@@ -10,7 +10,7 @@ use stripe_client_core::{
 };
 
 use crate::error::FetchError;
-use crate::object::{Endpoint, ObjectRef, Retrievable, is_account, is_api_path, is_id};
+use crate::object::{Endpoint, ObjectRef, Retrievable, escaped, is_account, is_api_path, is_id};
 
 /// Attempts at a request that has an idempotency key.
 pub const ATTEMPTS: u32 = 3;
@@ -82,6 +82,29 @@ impl Request {
         let query = ListInvoicePayments::new(of, after);
         let builder = RequestBuilder::new(StripeMethod::Get, "/invoice_payments").query(&query);
         Self::v1(builder, account)
+    }
+
+    /// Lists the lines of an invoice, from behind `after` on: an event and the invoice itself carry only the first.
+    ///
+    /// # Errors
+    /// [`FetchError::Permanent`] for an id or account that cannot be one.
+    pub fn invoice_lines(
+        account: Option<&str>,
+        invoice: &str,
+        after: Option<&str>,
+    ) -> Result<Self, FetchError> {
+        if !is_id(invoice) || after.is_some_and(|after| !is_id(after)) {
+            return Err(FetchError::unusable("not an id"));
+        }
+        let query = Page {
+            limit: PAGE_ROWS_MAX,
+            starting_after: after,
+        };
+        let path = format!("/invoices/{}/lines", escaped(invoice));
+        Self::v1(
+            RequestBuilder::new(StripeMethod::Get, path).query(&query),
+            account,
+        )
     }
 
     /// Retrieves what a thin event's `related_object.url` points at.
@@ -204,6 +227,14 @@ impl TryFrom<CustomizedStripeRequest> for Request {
         request.timeout = timeout;
         request.with_strategy(request_strategy.unwrap_or(RequestStrategy::Once))
     }
+}
+
+/// The query of a list without filters.
+#[derive(Serialize)]
+struct Page<'a> {
+    limit: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starting_after: Option<&'a str>,
 }
 
 /// The query of `GET /v1/invoice_payments`.
