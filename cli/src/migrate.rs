@@ -1,12 +1,12 @@
 //! `tollgate migrate`: the only thing, beside `dev`, that changes the schema.
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use shared::config::{EXIT_CONFIG, Env, Reader};
 use store::{SchemaError, Store};
 
-use crate::{answer, fail};
+use crate::{answer, tool};
 
 /// What `tollgate migrate` takes. The database is `DATABASE_URL`.
 #[derive(clap::Args)]
@@ -33,39 +33,19 @@ struct Migration {
 
 /// Runs the command.
 pub(crate) fn main(options: &Options) -> ExitCode {
-    let env = Env::of_process();
-    shared::telemetry::init_logs(&env.clone().with_default("TOLLGATE_LOG", "warn"));
-    let mut reader = Reader::new(&env);
-    let url = worker::config::database_url(&mut reader);
-    let url = match reader.finish(url) {
-        Ok(url) => url,
-        Err(error) => {
-            fail(&error);
-            return ExitCode::from(EXIT_CONFIG);
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
-    match runtime.block_on(run(options, &url)) {
-        Ok(migrations) => {
-            report(options, migrations);
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(&error),
-    }
+    tool::run(worker::config::database_url, |url| run(options, url))
 }
 
-async fn run(options: &Options, url: &str) -> Result<Vec<(i64, String)>, SchemaError> {
-    let store = Store::for_migrating(url)?;
+async fn run(options: &Options, url: String) -> Result<ExitCode, Box<dyn Error>> {
+    let store = Store::for_migrating(&url)?;
     let migrations = if options.dry_run {
         store.pending_migrations().await
     } else {
         apply(&store).await
     }?;
     store.close().await;
-    Ok(migrations)
+    report(options, migrations);
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn apply(store: &Store) -> Result<Vec<(i64, String)>, SchemaError> {
@@ -80,11 +60,10 @@ fn report(options: &Options, migrations: Vec<(i64, String)>) {
             .into_iter()
             .map(|(version, subject)| Migration { version, subject })
             .collect();
-        let json = serde_json::to_string(&Answer {
+        return answer(&tool::json(&Answer {
             dry_run: options.dry_run,
             migrations,
-        });
-        return answer(&json.expect("integers and texts always serialise"));
+        }));
     }
     if migrations.is_empty() {
         return answer("the schema is up to date");

@@ -10,5 +10,6 @@ mod processes;
 mod queue;
 mod refetch;
 mod scenarios;
+mod state;
 mod support;
 mod worker;

@@ -13,7 +13,7 @@ const WORDS: [(&str, &str); 10] = [
         "SELECT u.id, jsonb_build_object('state', u.state, 'entitled', u.entitled, 'email', u.email,
              'credits', coalesce((SELECT balance FROM ledger_accounts l
                  WHERE (l.account, l.owner_kind, l.owner_id) = (u.account, 'user', u.id)), 0))
-         FROM users u WHERE u.account = $1",
+         FROM users u WHERE u.account = $1 AND ($2 IS NULL OR u.id = $2)",
     ),
     (
         "subs",
@@ -28,14 +28,14 @@ const WORDS: [(&str, &str); 10] = [
              'latest_invoice', s.latest_invoice_id)
          FROM subscriptions s
          LEFT JOIN subscription_states m ON (m.account, m.subscription_id) = (s.account, s.id)
-         WHERE s.account = $1",
+         WHERE s.account = $1 AND ($2 IS NULL OR m.user_id = $2)",
     ),
     (
         "invoices",
         "SELECT id, jsonb_build_object('status', status, 'billing_reason', billing_reason, 'total', total,
              'amount_due', amount_due, 'amount_paid', amount_paid, 'currency', currency,
              'subscription', subscription_id, 'attempt_count', attempt_count)
-         FROM invoices WHERE account = $1 AND NOT deleted",
+         FROM invoices WHERE account = $1 AND NOT deleted AND ($2 IS NULL OR id IN (SELECT id FROM own_invoices))",
     ),
     (
         "payments",
@@ -45,37 +45,63 @@ const WORDS: [(&str, &str); 10] = [
                   WHERE (l.account, l.payment_intent_id) = (p.account, p.id) ORDER BY id LIMIT 1),
                  (SELECT id FROM invoices i
                   WHERE (i.account, i.payment_intent_id) = (p.account, p.id) ORDER BY id LIMIT 1)))
-         FROM payment_intents p WHERE account = $1",
+         FROM payment_intents p WHERE account = $1 AND ($2 IS NULL OR id IN (SELECT id FROM own_payments))",
     ),
     (
         "charges",
         "SELECT id, jsonb_build_object('status', status, 'amount', amount, 'amount_refunded', amount_refunded,
-             'refunded', refunded) FROM charges WHERE account = $1",
+             'refunded', refunded) FROM charges WHERE account = $1 AND ($2 IS NULL OR id IN (SELECT id FROM own_charges))",
     ),
     (
         "refunds",
         "SELECT id, jsonb_build_object('status', status, 'amount', amount, 'payment_intent', payment_intent_id,
-             'charge', charge_id) FROM refunds WHERE account = $1",
+             'charge', charge_id) FROM refunds WHERE account = $1
+             AND ($2 IS NULL OR charge_id IN (SELECT id FROM own_charges)
+                  OR payment_intent_id IN (SELECT id FROM own_payments))",
     ),
     (
         "disputes",
         "SELECT id, jsonb_build_object('status', status, 'amount', amount, 'charge', charge_id)
-         FROM disputes WHERE account = $1",
+         FROM disputes WHERE account = $1
+             AND ($2 IS NULL OR charge_id IN (SELECT id FROM own_charges)
+                  OR payment_intent_id IN (SELECT id FROM own_payments))",
     ),
     (
         "checkout_sessions",
         "SELECT id, jsonb_build_object('status', status, 'payment_status', payment_status, 'mode', mode)
-         FROM checkout_sessions WHERE account = $1",
+         FROM checkout_sessions WHERE account = $1 AND ($2 IS NULL OR id IN (SELECT id FROM own_sessions))",
     ),
     ("grants", "SELECT key, to_jsonb(sum(credits)) FROM moved WHERE kind IN ('grant', 'topup', 'free') GROUP BY key HAVING sum(credits) <> 0"),
     ("debits", "SELECT key, to_jsonb(sum(credits)) FROM moved WHERE kind IN ('refund', 'dispute') GROUP BY key HAVING sum(credits) <> 0"),
 ];
 
-/// What users and teams have by each business key.
-const MOVED: &str = "WITH moved AS (
+/// What users and teams have by each business key, and what belongs to user `$2`: by their customers, or because it
+/// names them, or because it was paid for something that does. What a word does not use costs nothing.
+const COMMON: &str = "WITH asked AS (SELECT $1::text, $2::text), moved AS (
     SELECT e.key, e.kind, e.amount AS credits FROM ledger_entries e
     JOIN ledger_accounts a ON a.id = e.ledger_account_id AND a.owner_kind <> 'platform'
-    WHERE e.account = $1)";
+         AND ($2 IS NULL OR (a.owner_kind, a.owner_id) = ('user', $2))
+    WHERE e.account = $1),
+own_customers AS (SELECT customer_id AS id FROM customer_users WHERE (account, user_id) = ($1, $2)),
+own_sessions AS (
+    SELECT id, payment_intent_id, invoice_id FROM checkout_sessions
+    WHERE account = $1 AND (user_id = $2 OR customer_id IN (SELECT id FROM own_customers))),
+own_invoices AS (
+    SELECT id, payment_intent_id, charge_id FROM invoices
+    WHERE account = $1 AND (user_id = $2 OR customer_id IN (SELECT id FROM own_customers)
+        OR id IN (SELECT invoice_id FROM own_sessions)
+        OR subscription_id IN (SELECT subscription_id FROM subscription_states WHERE (account, user_id) = ($1, $2)))),
+own_payments AS (
+    SELECT id FROM payment_intents
+    WHERE account = $1 AND (metadata ->> 'user_id' = $2 OR customer_id IN (SELECT id FROM own_customers)
+        OR id IN (SELECT payment_intent_id FROM own_sessions UNION ALL SELECT payment_intent_id FROM own_invoices
+                  UNION ALL SELECT payment_intent_id FROM invoice_payments
+                            WHERE account = $1 AND invoice_id IN (SELECT id FROM own_invoices)))),
+own_charges AS (
+    SELECT id FROM charges
+    WHERE account = $1 AND (customer_id IN (SELECT id FROM own_customers)
+        OR payment_intent_id IN (SELECT id FROM own_payments)
+        OR id IN (SELECT charge_id FROM own_invoices)))";
 
 /// Deliveries and events, and how many of them are about nothing that is shown here: ignored ones, the catalogue's,
 /// entitlements.
@@ -91,15 +117,24 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn state(&self, account: &str) -> Result<Value, StoreError> {
+        self.state_of(account, None).await
+    }
+
+    /// The same, but only what belongs to `user`, when there is one. Events are counted all the same.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn state_of(&self, account: &str, user: Option<&str>) -> Result<Value, StoreError> {
         let mut transaction = self.pool().begin().await?;
         sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .execute(&mut *transaction)
             .await?;
         let mut state = Map::new();
         for (word, sql) in WORDS {
-            let sql = format!("{MOVED} SELECT id, object::text FROM ({sql}) AS q (id, object) ORDER BY id");
+            let sql = format!("{COMMON} SELECT id, object::text FROM ({sql}) AS q (id, object) ORDER BY id");
             let rows = sqlx::query(AssertSqlSafe(sql))
                 .bind(account)
+                .bind(user)
                 .fetch_all(&mut *transaction)
                 .await?;
             let mut objects = Map::new();
