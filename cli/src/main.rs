@@ -3,6 +3,7 @@
 mod dev;
 mod healthcheck;
 mod http;
+mod idle;
 mod migrate;
 mod simulate;
 mod state;
@@ -45,6 +46,9 @@ enum Command {
     /// Show what Postgres holds: users, subscriptions, payments, credits
     #[command(after_help = state::HELP)]
     State(state::Options),
+    /// Wait until nothing is left to do: status 0, or 1 when time runs out
+    #[command(after_help = idle::HELP)]
+    Idle(idle::Options),
     /// Send simulated Stripe events to an endpoint
     Simulate(simulate::Options),
     /// Ask a role on this machine whether it lives: status 0 or 1, for containers without a shell
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Worker => shared::role::run::<worker::Worker>(),
         Command::Migrate(options) => migrate::main(&options),
         Command::State(options) => state::main(&options),
+        Command::Idle(options) => idle::main(&options),
         Command::Simulate(options) => simulate::main(&options),
         Command::Healthcheck(options) => healthcheck::main(&options),
     }

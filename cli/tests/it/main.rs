@@ -6,6 +6,7 @@
 mod commands;
 mod dev;
 mod fixtures;
+mod idle;
 mod processes;
 mod queue;
 mod refetch;

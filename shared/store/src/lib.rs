@@ -34,6 +34,7 @@ pub use reckon::{
 };
 pub use refetches::{Due, Wanted};
 pub use schema::{SchemaError, migrations};
+pub use state::Waiting;
 pub use summary::{ExampleRows, Tally};
 pub use terms::SeenTerms;
 pub use tx::Tx;

@@ -111,6 +111,15 @@ const EVENTS: &str = "
              OR object_type IN ('product', 'price', 'entitlements.active_entitlement_summary'))
     FROM events WHERE rendering <> 'fetched'";
 
+/// What is still to be done in Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Marks to be reckoned; those set aside do not count.
+    pub marks: u64,
+    /// Objects to be asked of Stripe now; later attempts do not count.
+    pub refetches_due: u64,
+}
+
 impl Store {
     /// Everything of one account (empty: the platform's own), word by word, from one moment.
     ///
@@ -153,14 +162,25 @@ impl Store {
         Ok(Value::Object(state))
     }
 
-    /// How many marks wait to be reckoned; those set aside do not count.
+    /// What is still to be done, from one moment.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn marks_waiting(&self) -> Result<u64, StoreError> {
-        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM marks WHERE trouble IS NULL")
-            .fetch_one(self.pool())
-            .await?;
-        Ok(u64::try_from(waiting).unwrap_or(0))
+    pub async fn waiting(&self) -> Result<Waiting, StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT count(*) FROM marks WHERE trouble IS NULL),
+                    (SELECT count(*) FROM refetches WHERE given_up_at IS NULL AND next_attempt_at <= clock_timestamp())",
+        )
+        .fetch_one(self.pool())
+        .await;
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => return Err(self.explain(error).await),
+        };
+        let (marks, refetches_due): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(Waiting {
+            marks: u64::try_from(marks).unwrap_or(0),
+            refetches_due: u64::try_from(refetches_due).unwrap_or(0),
+        })
     }
 }
