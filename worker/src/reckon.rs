@@ -1,7 +1,7 @@
 //! From objects to effects: one transaction over a batch of marks. Load the facts under locks, decide, write the
 //! difference. What follows does not depend on which event came first, because it follows from what is there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use domain::credits::{Problem, Reckoned, transfers};
 use domain::{Policy, Standing, standing_of};
@@ -168,16 +168,7 @@ async fn reckon_sources(
         return Ok((Vec::new(), Vec::new()));
     }
     tx.lock_sources(keys).await?;
-    let decide = |facts: &SourceFacts| facts.source.reckon(policy);
-    let mut facts = tx.source_facts(keys).await?;
-    let mut reckoned: Vec<Reckoned> = facts.iter().map(decide).collect();
-    let unknown = unknown_prices(&facts, &reckoned);
-    if !unknown.is_empty() {
-        // Perhaps they are being learned just now: wait for that, or be found by it.
-        tx.wait_for_prices(&unknown).await?;
-        facts = tx.source_facts(keys).await?;
-        reckoned = facts.iter().map(decide).collect();
-    }
+    let (facts, reckoned) = decide_sources(tx, keys, policy).await?;
     let posted = tx.posted(keys).await?;
     let nothing = domain::credits::Posted::default();
     let mut missing = Vec::new();
@@ -205,14 +196,42 @@ async fn reckon_sources(
     Ok((missing.iter().map(news::of_transfer).collect(), wanted))
 }
 
-fn unknown_prices<'a>(facts: &'a [SourceFacts], reckoned: &'a [Reckoned]) -> Vec<(&'a str, &'a str)> {
-    let pairs = facts.iter().zip(reckoned);
-    pairs
-        .filter_map(|(facts, reckoned)| match &reckoned.problem {
-            Some(Problem::UnknownPrice(price)) => Some((facts.key.account.as_str(), price.as_str())),
+/// What follows from each source. Whoever learns a price that one of them waits for will find it.
+async fn decide_sources(
+    tx: &mut Tx,
+    keys: &[SourceKey],
+    policy: &Policy,
+) -> Result<(Vec<SourceFacts>, Vec<Reckoned>), StoreError> {
+    let mut awaited: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut missed = false;
+    loop {
+        let facts = tx.source_facts(keys).await?;
+        let reckoned: Vec<Reckoned> = facts.iter().map(|facts| facts.source.reckon(policy)).collect();
+        let waiting = facts.iter().zip(&reckoned);
+        let waiting = waiting.filter_map(|(facts, reckoned)| match &reckoned.problem {
+            Some(Problem::UnknownPrice(price)) => Some((&facts.key, price)),
             _ => None,
-        })
-        .collect()
+        });
+        let prices: BTreeSet<(String, String)> = waiting
+            .clone()
+            .map(|(key, price)| (key.account.clone(), price.clone()))
+            .collect();
+        let new: Vec<(&str, &str)> = prices
+            .difference(&awaited)
+            .map(|(a, p)| (a.as_str(), p.as_str()))
+            .collect();
+        if new.is_empty() {
+            if missed {
+                tx.mark_sources(&waiting.map(|(key, _)| key).collect::<Vec<_>>())
+                    .await?;
+            }
+            return Ok((facts, reckoned));
+        }
+        // Perhaps they are being learned just now: look again, and for the others be found. Another price may
+        // turn out to be unknown when the first one is known.
+        missed |= !tx.wait_for_prices(&new).await?;
+        awaited.extend(prices);
+    }
 }
 
 /// Gives each transfer the next number of its business key. Two sources may share a key (one payment for two

@@ -1,7 +1,9 @@
 //! What prices cost and grant, as it was at any time.
 
 use domain::objects::PriceTerms;
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres, Row};
 
 use crate::upsert::column;
 
@@ -70,39 +72,40 @@ pub(crate) async fn learn(connection: &mut PgConnection, seen: &[SeenTerms<'_>])
     Ok(())
 }
 
-/// Shares a lock on prices nobody knows, so that whoever learns them afterwards finds who is waiting for them.
+/// Shares a lock on prices nobody knows, so that whoever learns them afterwards finds who is waiting for them. False
+/// when one of them is being announced just now. Never waits: the announcer may be waiting for rows of ours.
 pub(crate) async fn wait_for(
     connection: &mut PgConnection,
     prices: &[(&str, &str)],
-) -> Result<(), sqlx::Error> {
-    lock(connection, prices, "pg_advisory_xact_lock_shared").await
+) -> Result<bool, sqlx::Error> {
+    let shared: Option<bool> = lock(prices, "bool_and(pg_try_advisory_xact_lock_shared(hash))")
+        .fetch_one(connection)
+        .await?
+        .try_get(0)?;
+    Ok(shared.unwrap_or(true))
 }
 
-/// Waits until nobody is about to note that it waits for one of these prices.
+/// Waits until nobody is about to note that it waits for one of these prices. Comes before all other locks.
 pub(crate) async fn announce(
     connection: &mut PgConnection,
     prices: &[(&str, &str)],
 ) -> Result<(), sqlx::Error> {
-    lock(connection, prices, "pg_advisory_xact_lock").await
-}
-
-async fn lock(
-    connection: &mut PgConnection,
-    prices: &[(&str, &str)],
-    function: &str,
-) -> Result<(), sqlx::Error> {
     if prices.is_empty() {
         return Ok(());
     }
+    lock(prices, "pg_advisory_xact_lock(hash)")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn lock<'q>(prices: &'q [(&str, &str)], what: &str) -> Query<'q, Postgres, PgArguments> {
     let sql = format!(
-        "SELECT {function}(hash) FROM (
+        "SELECT {what} FROM (
              SELECT DISTINCT hashtextextended('price:' || account || ':' || id, 0) AS hash
              FROM unnest($1::text[], $2::text[]) AS wanted (account, id) ORDER BY 1) AS sorted"
     );
     sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(column!(prices, price => price.0))
         .bind(column!(prices, price => price.1))
-        .execute(connection)
-        .await?;
-    Ok(())
 }

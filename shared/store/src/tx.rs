@@ -219,10 +219,11 @@ impl Tx {
     }
 
     /// Before noting that sources wait for unknown prices, `(account, price)`: whoever learns one then finds them.
+    /// False when somebody has just learned one and is past looking: the sources must be marked again.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn wait_for_prices(&mut self, prices: &[(&str, &str)]) -> Result<(), StoreError> {
+    pub async fn wait_for_prices(&mut self, prices: &[(&str, &str)]) -> Result<bool, StoreError> {
         Ok(terms::wait_for(&mut self.0, prices).await?)
     }
 
@@ -240,6 +241,14 @@ impl Tx {
     /// [`StoreError`].
     pub async fn missing_payments(&mut self, marks: &[Mark]) -> Result<Vec<Wanted>, StoreError> {
         Ok(refetches::missing_payments(&mut self.0, marks).await?)
+    }
+
+    /// Marks sources that have to be looked at once more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn mark_sources(&mut self, keys: &[&SourceKey]) -> Result<(), StoreError> {
+        Ok(sources::mark(&mut self.0, keys).await?)
     }
 
     /// What the ledger holds for sources, which must be locked.

@@ -376,6 +376,22 @@ upsert! {
     }
 }
 
+/// Marks sources that have to be looked at once more.
+pub(crate) async fn mark(connection: &mut PgConnection, keys: &[&SourceKey]) -> Result<(), sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO marks (account, kind, object_id) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])",
+    )
+    .bind(column!(keys, key => key.account.as_str()))
+    .bind(column!(keys, key => key.kind.as_str()))
+    .bind(column!(keys, key => key.id.as_str()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Marks users whose first credits came from a source that names them and nothing else does.
 pub(crate) async fn mark_new_owners(
     connection: &mut PgConnection,
