@@ -1,11 +1,7 @@
 //! What tests stand on.
 
-pub mod copies;
-pub mod crew;
 pub mod http;
-pub mod laws;
 pub mod process;
-pub mod seeds;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -175,19 +171,6 @@ impl Rig {
             .execute(&self.pool)
             .await
             .expect(sql);
-    }
-
-    /// Leaves nothing but the tables. The ledger refuses to be emptied, as it should.
-    pub async fn empty(&self) {
-        let tables =
-            "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'
-                      AND tablename NOT IN ('_sqlx_migrations', 'schema_compatibility')";
-        let tables = self.text(tables).await.expect("tables");
-        self.execute(&format!(
-            "SET session_replication_role = replica; TRUNCATE {tables}; SET session_replication_role = origin"
-        ))
-        .await;
-        self.execute("INSERT INTO ledger_check DEFAULT VALUES").await;
     }
 
     /// Waits until a query gives a number.
