@@ -267,7 +267,10 @@ mod tests {
         for (seen, wanted) in cases {
             assert_eq!(looks(seen, long).await, (wanted, nothing.clone()), "{seen:?}");
         }
-        assert_eq!(looks(&[nothing.clone()], Duration::ZERO).await, (2, nothing));
+        assert_eq!(
+            looks(std::slice::from_ref(&nothing), Duration::ZERO).await,
+            (2, nothing)
+        );
         assert_eq!(looks(&[Ok(SOMETHING)], Duration::ZERO).await, (1, Ok(SOMETHING)));
     }
 

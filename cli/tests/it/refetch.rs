@@ -155,10 +155,8 @@ async fn a_tie_that_events_cannot_solve_is_asked() {
     let rig = Rig::new().await;
     let (stripe, url) = StandIn::start().await;
     stripe.set("/v1/customers/cus_1", vec![(200, customer("true@example.com"))]);
-    let two = ["one@example.com", "two@example.com"].map(|email| {
-        let body = event(&format!("evt_{email}"), "customer.updated", 5, &customer(email));
-        body
-    });
+    let two = ["one@example.com", "two@example.com"]
+        .map(|email| event(&format!("evt_{email}"), "customer.updated", 5, &customer(email)));
     rig.enqueue(&two).await;
     let worker = rig.worker_with(with_key(&rig, &url));
     rig.wait_for_text(EMAIL, "true@example.com").await;
