@@ -1,5 +1,6 @@
 //! `tollgate`: every role, and everything an operator needs. Without a subcommand it is `tollgate dev`.
 
+mod catalog;
 mod dev;
 mod healthcheck;
 mod http;
@@ -43,6 +44,9 @@ enum Command {
     Worker,
     /// Bring the database's schema up to date
     Migrate(migrate::Options),
+    /// Check, apply and show what is for sale, from a file that is checked in
+    #[command(after_help = catalog::HELP)]
+    Catalog(catalog::Options),
     /// Show what Postgres holds: users, subscriptions, payments, credits
     #[command(after_help = state::HELP)]
     State(state::Options),
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         Command::Ingest => shared::role::run::<ingest::Ingest>(),
         Command::Worker => shared::role::run::<worker::Worker>(),
         Command::Migrate(options) => migrate::main(&options),
+        Command::Catalog(options) => catalog::main(&options),
         Command::State(options) => state::main(&options),
         Command::Idle(options) => idle::main(&options),
         Command::Simulate(options) => simulate::main(&options),

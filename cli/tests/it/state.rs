@@ -146,7 +146,7 @@ async fn of_two_users_one_is_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_refuse_a_schema_that_does_not_suit_and_a_missing_database() {
     let rig = Rig::unmigrated().await;
-    let commands: [&[&str]; 2] = [&["state"], &["idle", "--timeout", "10s"]];
+    let commands: [&[&str]; 3] = [&["state"], &["catalog", "show"], &["idle", "--timeout", "10s"]];
     for command in commands {
         let ended = Tollgate::run(command, &rig.env()).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");

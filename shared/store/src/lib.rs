@@ -3,6 +3,7 @@
 //! Work happens in a [`Tx`]: admit events to the inbox, lock the objects they concern, write what was
 //! decided, commit. Every statement handles a whole batch, so the cost per event falls as load rises.
 
+mod catalog;
 mod error;
 mod inbox;
 mod marks;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
+pub use catalog::{Catalog, EffectiveTerms, KnownPrice, OfferRow, PriceFacts};
 pub use error::StoreError;
 pub use inbox::{EventKey, InboxRow, Redelivery, Status};
 pub use marks::{Mark, Taken, USER};
