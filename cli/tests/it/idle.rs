@@ -55,8 +55,11 @@ async fn what_is_left_is_said() {
     rig.execute("UPDATE marks SET trouble = 'for a person'").await;
     assert_idle(&rig, "a mark set aside").await;
 
-    rig.execute("INSERT INTO refetches (account, kind, object_id, livemode, reason) VALUES ('', 'price', 'p', false, 'tie')")
-        .await;
+    rig.execute(
+        "INSERT INTO refetches (account, kind, object_id, livemode, reason, next_attempt_at)
+                 VALUES ('', 'price', 'p', false, 'tie', now())",
+    )
+    .await;
     assert_busy(&rig, &left(0, 0, 1), "1 objects to be asked of Stripe").await;
     rig.execute("UPDATE refetches SET next_attempt_at = now() + interval '1 hour'")
         .await;
