@@ -1,4 +1,4 @@
-//! What to ask Stripe, and what an answer is: pure. The loop that asks is [`crate::refetcher`].
+//! What to ask Stripe, and what an answer is: pure. The loop that asks is `refetcher`.
 
 use std::collections::HashSet;
 
