@@ -236,10 +236,12 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- Grants whose time has come, each once, with what was left of it (perhaps nothing).
+-- Grants whose time has come, each once, with what was left of it (perhaps nothing). What had been used by then is
+-- kept: a refund that comes later takes back what is left of that, and not what is gone already.
 CREATE TABLE expired_grants (
     account    text        NOT NULL,
-    key        text        NOT NULL,
+    key        text        NOT NULL,                -- the grant's
+    used       bigint      NOT NULL,
     credits    bigint      NOT NULL,
     expired_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (account, key)

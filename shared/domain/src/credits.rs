@@ -1,10 +1,14 @@
 //! Credits: what a payment grants, and what refunds and disputes take back. Everything is a target that follows
 //! from facts; the ledger is then moved to the target, so the order in which the facts came does not matter.
 
+mod expiry;
+mod free;
 mod grant;
 mod reversal;
 mod transfer;
 
+pub use expiry::{Expiry, Lot, expired_of, expiries};
+pub use free::{free_grants, month_of};
 pub use grant::{GrantBasis, Line, Problem, Terms};
 pub use reversal::{ChargeFacts, DisputeFacts, PaymentFacts, RefundFacts};
 pub use transfer::{Owner, Place, Posted, Side, Target, TransferKind, transfers};

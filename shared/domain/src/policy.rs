@@ -9,6 +9,12 @@ pub struct Policy {
     pub upgrade: Upgrade,
     /// What a user may do whose credits were refunded or disputed after they were spent.
     pub negative_balance: NegativeBalance,
+    /// How long a canceled subscription stays `canceled` before it is `expired`, seconds.
+    pub expire_grace_seconds: i64,
+    /// Whether it stays so at least until the end of what was paid for.
+    pub honour_paid_time: bool,
+    /// Credits an account's users and teams may hold together before no free ones are given; `None` without a limit.
+    pub outstanding_max: Option<i64>,
 }
 
 impl Default for Policy {
@@ -17,6 +23,9 @@ impl Default for Policy {
             past_due: PastDue::Grace,
             upgrade: Upgrade::Proration,
             negative_balance: NegativeBalance::Block,
+            expire_grace_seconds: 0,
+            honour_paid_time: true,
+            outstanding_max: None,
         }
     }
 }

@@ -62,7 +62,17 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// The word in tables and metrics.
+    /// Every word.
+    pub const WORDS: [&'static str; 6] = [
+        "unknown_owner",
+        "unknown_price",
+        "unpriced_proration",
+        "incomplete_lines",
+        "bad_credits",
+        "too_many_credits",
+    ];
+
+    /// The word in tables and metrics, one of [`Self::WORDS`].
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {

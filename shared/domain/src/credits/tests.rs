@@ -336,3 +336,17 @@ fn the_ledger_is_moved_to_its_targets() {
     ];
     assert_eq!(moved, expected);
 }
+
+#[test]
+fn every_problem_has_its_word() {
+    let price = || "price_1".to_owned();
+    let all = [
+        Problem::UnknownOwner,
+        Problem::UnknownPrice(price()),
+        Problem::UnpricedProration(price()),
+        Problem::IncompleteLines,
+        Problem::BadCredits,
+        Problem::TooMany,
+    ];
+    assert_eq!(all.map(|problem| problem.as_str().to_owned()), Problem::WORDS);
+}

@@ -47,6 +47,8 @@ pub enum Side {
     Issued,
     /// Where credits wait while a dispute is open.
     Held,
+    /// Where credits go whose time is over.
+    Expired,
 }
 
 impl Side {
@@ -56,13 +58,14 @@ impl Side {
         match self {
             Self::Issued => "issued",
             Self::Held => "held",
+            Self::Expired => "expired",
         }
     }
 
     /// The side of a word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Issued, Self::Held]
+        [Self::Issued, Self::Held, Self::Expired]
             .into_iter()
             .find(|side| side.as_str() == word)
     }
@@ -79,6 +82,10 @@ pub enum TransferKind {
     Refund,
     /// A payment is disputed.
     Dispute,
+    /// A month of a subscription came.
+    Free,
+    /// Their time is over.
+    Expire,
 }
 
 impl TransferKind {
@@ -90,12 +97,14 @@ impl TransferKind {
             Self::TopUp => "topup",
             Self::Refund => "refund",
             Self::Dispute => "dispute",
+            Self::Free => "free",
+            Self::Expire => "expire",
         }
     }
 }
 
 impl TransferKind {
-    /// The kind of a word; spending and the like are not reckoned and have none.
+    /// The kind of a word, of those that follow from what was paid.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Grant, Self::TopUp, Self::Refund, Self::Dispute]
