@@ -4,7 +4,9 @@
 //! decided, commit. Every statement handles a whole batch, so the cost per event falls as load rises.
 
 mod catalog;
+mod credits;
 mod error;
+mod history;
 mod inbox;
 mod marks;
 mod objects;
@@ -26,7 +28,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
 pub use catalog::{Catalog, EffectiveTerms, KnownPrice, OfferRow, PriceFacts};
+pub use credits::{Balance, Spend};
 pub use error::StoreError;
+pub use history::{HISTORY_MAX, History, HistoryCursor, HistoryEntry};
 pub use inbox::{EventKey, InboxRow, Redelivery, Status};
 pub use marks::{Mark, Taken, USER};
 pub use outbox::OutboxRow;
@@ -146,6 +150,16 @@ impl Store {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options);
         Self { pool, can_ask: false }
+    }
+
+    /// Lets balances that fall to so many credits or fewer be told in the outbox; 0 is never. To be said before the
+    /// first statement.
+    #[must_use]
+    pub fn telling_low_credits(self, low: i64) -> Self {
+        let options = self.pool.connect_options();
+        let options = PgConnectOptions::clone(&options).options([("tollgate.credits_low", low.to_string())]);
+        self.pool.set_connect_options(options);
+        self
     }
 
     /// Begins a transaction.

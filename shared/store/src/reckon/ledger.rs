@@ -21,6 +21,18 @@ pub struct PostedTransfer {
     pub expires_at: Option<i64>,
 }
 
+impl PostedTransfer {
+    fn line(&self) -> Line<'_> {
+        Line {
+            account: &self.source.account,
+            transfer: &self.transfer,
+            seq: self.seq,
+            source: Some(&self.source),
+            expires_at: self.expires_at,
+        }
+    }
+}
+
 /// What the ledger holds for each source. They must be locked.
 pub(crate) async fn posted(
     connection: &mut PgConnection,
@@ -93,36 +105,32 @@ pub(crate) async fn last_seqs(
         .collect()
 }
 
-/// Appends transfers. The database moves the balances.
+/// A transfer as the table wants it.
+pub(crate) struct Line<'a> {
+    pub(crate) account: &'a str,
+    pub(crate) transfer: &'a Target,
+    pub(crate) seq: i32,
+    pub(crate) source: Option<&'a SourceKey>,
+    pub(crate) expires_at: Option<i64>,
+}
+
+/// Appends transfers for sources. The database moves the balances.
 pub(crate) async fn append(
     connection: &mut PgConnection,
     transfers: &[PostedTransfer],
 ) -> Result<(), sqlx::Error> {
-    if transfers.is_empty() {
+    append_lines(connection, &column!(transfers, it => it.line())).await
+}
+
+/// Appends transfers. The database moves the balances.
+pub(crate) async fn append_lines(
+    connection: &mut PgConnection,
+    lines: &[Line<'_>],
+) -> Result<(), sqlx::Error> {
+    if lines.is_empty() {
         return Ok(());
     }
-    let accounts = column!(transfers, it => it.source.account.as_str());
-    let owner_kinds = column!(transfers, it => it.transfer.place.owner.kind());
-    let owner_ids = column!(transfers, it => it.transfer.place.owner.id());
-    let sides = column!(transfers, it => it.transfer.place.side.as_str());
-    sqlx::query(
-        "INSERT INTO ledger_accounts (account, owner_kind, owner_id)
-         SELECT DISTINCT account, kind, id FROM (
-             SELECT account, kind, id FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS o (account, kind, id, side)
-             UNION ALL
-             SELECT account, 'platform', ledger_platform(side, id)
-             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS o (account, kind, id, side)) AS wanted
-         WHERE NOT EXISTS (SELECT FROM ledger_accounts known
-             WHERE (known.account, known.owner_kind, known.owner_id) = (wanted.account, wanted.kind, wanted.id))
-         ORDER BY account, kind, id
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&accounts)
-    .bind(&owner_kinds)
-    .bind(&owner_ids)
-    .bind(&sides)
-    .execute(&mut *connection)
-    .await?;
+    open_accounts(connection, lines).await?;
     sqlx::query(
         "INSERT INTO ledger_transfers
              (account, key, seq, kind, from_id, to_id, amount, source_kind, source_id, expires_at)
@@ -136,17 +144,39 @@ pub(crate) async fn append(
          JOIN ledger_accounts p ON (p.account, p.owner_kind, p.owner_id)
                                  = (n.account, 'platform', ledger_platform(n.side, n.owner_id))",
     )
-    .bind(accounts)
-    .bind(owner_kinds)
-    .bind(owner_ids)
-    .bind(sides)
-    .bind(column!(transfers, it => it.transfer.place.key.as_str()))
-    .bind(column!(transfers, it => it.seq))
-    .bind(column!(transfers, it => it.transfer.place.kind.as_str()))
-    .bind(column!(transfers, it => it.transfer.credits))
-    .bind(column!(transfers, it => it.source.kind.as_str()))
-    .bind(column!(transfers, it => it.source.id.as_str()))
-    .bind(column!(transfers, it => it.expires_at))
+    .bind(column!(lines, it => it.account))
+    .bind(column!(lines, it => it.transfer.place.owner.kind()))
+    .bind(column!(lines, it => it.transfer.place.owner.id()))
+    .bind(column!(lines, it => it.transfer.place.side.as_str()))
+    .bind(column!(lines, it => it.transfer.place.key.as_str()))
+    .bind(column!(lines, it => it.seq))
+    .bind(column!(lines, it => it.transfer.place.kind.as_str()))
+    .bind(column!(lines, it => it.transfer.credits))
+    .bind(column!(lines, it => it.source.map(|source| source.kind.as_str())))
+    .bind(column!(lines, it => it.source.map(|source| source.id.as_str())))
+    .bind(column!(lines, it => it.expires_at))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes the accounts that are missing, in order.
+async fn open_accounts(connection: &mut PgConnection, lines: &[Line<'_>]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "WITH line AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS o (account, kind, id, side))
+         INSERT INTO ledger_accounts (account, owner_kind, owner_id)
+         SELECT DISTINCT account, kind, id FROM (
+             SELECT account, kind, id FROM line
+             UNION ALL SELECT account, 'platform', ledger_platform(side, id) FROM line) AS wanted
+         WHERE NOT EXISTS (SELECT FROM ledger_accounts known
+             WHERE (known.account, known.owner_kind, known.owner_id) = (wanted.account, wanted.kind, wanted.id))
+         ORDER BY account, kind, id
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(column!(lines, it => it.account))
+    .bind(column!(lines, it => it.transfer.place.owner.kind()))
+    .bind(column!(lines, it => it.transfer.place.owner.id()))
+    .bind(column!(lines, it => it.transfer.place.side.as_str()))
     .execute(connection)
     .await?;
     Ok(())
