@@ -267,8 +267,8 @@ CREATE TABLE ledger_check (
     settled_id     bigint      NOT NULL DEFAULT 0,
     candidate_id   bigint      NOT NULL DEFAULT 0,
     candidate_xid  xid8        NOT NULL DEFAULT '0',
-    rounds         bigint      NOT NULL DEFAULT 0,  -- completed ones
-    begun_at       timestamptz NOT NULL DEFAULT clock_timestamp(), -- the round that is under way
+    round          bigint      NOT NULL DEFAULT 1,  -- the one that is under way
+    begun_at       timestamptz NOT NULL DEFAULT clock_timestamp(), -- that round
     checked_at     timestamptz                      -- when the last round was completed
 );
 INSERT INTO ledger_check DEFAULT VALUES;

@@ -4,6 +4,7 @@
 //! decided, commit. Every statement handles a whole batch, so the cost per event falls as load rises.
 
 mod catalog;
+pub mod check;
 mod credits;
 mod error;
 mod history;
