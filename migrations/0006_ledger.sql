@@ -239,12 +239,13 @@ END $$;
 -- Grants whose time has come, each once, with what was left of it (perhaps nothing). What had been used by then is
 -- kept: a refund that comes later takes back what is left of that, and not what is gone already.
 CREATE TABLE expired_grants (
-    account    text        NOT NULL,
-    key        text        NOT NULL,                -- the grant's
-    used       bigint      NOT NULL,
-    credits    bigint      NOT NULL,
-    expired_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (account, key)
+    account           text        NOT NULL,
+    key               text        NOT NULL,         -- the grant's
+    ledger_account_id bigint      NOT NULL,         -- whose
+    used              bigint      NOT NULL,
+    credits           bigint      NOT NULL,
+    expired_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (account, key, ledger_account_id)
 );
 
 -- How far the invariant check has summed up an account; what is older is not read again. Without a foreign key: it

@@ -19,6 +19,7 @@ mod refetches;
 mod schema;
 mod state;
 mod summary;
+pub mod sweep;
 mod terms;
 mod tx;
 mod upsert;
@@ -37,7 +38,8 @@ pub use marks::{Mark, Taken, USER};
 pub use outbox::OutboxRow;
 pub use parked::ParkedRow;
 pub use reckon::{
-    Id, PostedTransfer, SourceFacts, SourceKey, Subjects, SubscriptionFacts, SubscriptionRow, UserChange,
+    ExpiredGrant, Id, PostedTransfer, SourceFacts, SourceKey, Subjects, SubscriptionFacts, SubscriptionRow,
+    UserChange,
 };
 pub use refetches::{Due, Wanted};
 pub use schema::{SchemaError, migrations};

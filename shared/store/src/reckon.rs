@@ -4,12 +4,14 @@
 //! lock is what everybody before us committed, so the last of several transactions about one subject sees all parts.
 
 pub(crate) mod customers;
+pub(crate) mod expired;
 pub(crate) mod ledger;
 pub(crate) mod sources;
 pub(crate) mod subjects;
 pub(crate) mod subscriptions;
 pub(crate) mod users;
 
+pub use expired::ExpiredGrant;
 pub use ledger::PostedTransfer;
 pub use sources::SourceFacts;
 pub use subjects::{Id, SourceKey, Subjects};

@@ -6,11 +6,11 @@ use domain::credits::{Owner, Posted, Reckoned};
 use domain::{Contest, Known, ObjectKey, Snapshot};
 use sqlx::{Postgres, Transaction};
 
-use crate::reckon::{customers, ledger, sources, subjects, subscriptions, users};
+use crate::reckon::{customers, expired, ledger, sources, subjects, subscriptions, users};
 use crate::{
-    EventKey, Id, InboxRow, Mark, OutboxRow, ParkedRow, PostedTransfer, Redelivery, SeenTerms, SourceFacts,
-    SourceKey, StoreError, Subjects, SubscriptionFacts, SubscriptionRow, Taken, UserChange, Wanted, inbox,
-    marks, objects, outbox, parked, projections, refetches, terms,
+    EventKey, ExpiredGrant, Id, InboxRow, Mark, OutboxRow, ParkedRow, PostedTransfer, Redelivery, SeenTerms,
+    SourceFacts, SourceKey, StoreError, Subjects, SubscriptionFacts, SubscriptionRow, Taken, UserChange,
+    Wanted, inbox, marks, objects, outbox, parked, projections, refetches, terms,
 };
 
 /// A running transaction. Dropping it rolls back.
@@ -276,6 +276,17 @@ impl Tx {
     /// [`StoreError`].
     pub async fn append(&mut self, transfers: &[PostedTransfer]) -> Result<(), StoreError> {
         Ok(ledger::append(&mut self.0, transfers).await?)
+    }
+
+    /// Grants of sources, `(source, the grant's key)`, that have expired. To be asked after [`Self::append`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn expired_grants(
+        &mut self,
+        sources: &[(&SourceKey, &str)],
+    ) -> Result<Vec<ExpiredGrant>, StoreError> {
+        Ok(expired::of_sources(&mut self.0, sources).await?)
     }
 
     /// Balances of owners, in their order.

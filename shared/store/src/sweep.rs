@@ -1,0 +1,25 @@
+//! What the clock does: subscriptions and credits whose time is over, a month's free credits, and what was left open.
+//!
+//! Each job goes page by page in the order of a key, in transactions of its own. What another worker holds is passed
+//! over; it is that worker's, or there again the next time. Row locks are only ever taken without waiting, before those
+//! of the ledger, which are taken in the ledger's own order: so sweepers wait in no circle with anybody.
+
+mod canceled;
+mod expiring;
+mod free;
+mod problems;
+
+pub use crate::reckon::expired::ClockTransfer;
+pub use canceled::{Canceled, CanceledAfter};
+pub use expiring::{DueAfter, Expiring};
+pub use free::{Entitled, FreeAfter};
+pub use problems::ProblemAfter;
+
+/// Some rows of a job, and where to go on; `None` when these were the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T, C> {
+    /// The rows, locked by this transaction.
+    pub rows: Vec<T>,
+    /// Where the next page goes on.
+    pub next: Option<C>,
+}
