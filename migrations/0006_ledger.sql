@@ -236,16 +236,13 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- Grants whose time has come, each once, with what was left of it (perhaps nothing). What had been used by then is
--- kept: a refund that comes later takes back what is left of that, and not what is gone already.
+-- Grants whose time has come, each once, with what was left of it (perhaps nothing).
 CREATE TABLE expired_grants (
-    account           text        NOT NULL,
-    key               text        NOT NULL,         -- the grant's
-    ledger_account_id bigint      NOT NULL,         -- whose
-    used              bigint      NOT NULL,
-    credits           bigint      NOT NULL,
-    expired_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (account, key, ledger_account_id)
+    account    text        NOT NULL,
+    key        text        NOT NULL,
+    credits    bigint      NOT NULL,
+    expired_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (account, key)
 );
 
 -- How far the invariant check has summed up an account; what is older is not read again. Without a foreign key: it
@@ -268,8 +265,8 @@ CREATE TABLE ledger_check (
     settled_id     bigint      NOT NULL DEFAULT 0,
     candidate_id   bigint      NOT NULL DEFAULT 0,
     candidate_xid  xid8        NOT NULL DEFAULT '0',
-    round          bigint      NOT NULL DEFAULT 1,  -- the one that is under way
-    begun_at       timestamptz NOT NULL DEFAULT clock_timestamp(), -- that round
+    rounds         bigint      NOT NULL DEFAULT 0,  -- completed ones
+    begun_at       timestamptz NOT NULL DEFAULT clock_timestamp(), -- the round that is under way
     checked_at     timestamptz                      -- when the last round was completed
 );
 INSERT INTO ledger_check DEFAULT VALUES;

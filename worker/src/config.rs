@@ -1,9 +1,12 @@
 //! The worker's settings.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use domain::{NegativeBalance, PastDue, Policy, Upgrade};
 use shared::config::{Common, ConfigError, Env, Reader, Setting};
+
+use crate::sweeper::SWEEP_EVERY;
 
 const ADMIN_ADDR: &str = "TOLLGATE_WORKER_ADMIN_ADDR";
 const CONCURRENCY: &str = "TOLLGATE_WORKER_CONCURRENCY";
@@ -12,6 +15,15 @@ const API_URL: &str = "TOLLGATE_STRIPE_API_URL";
 const POLICY_PAST_DUE: &str = "TOLLGATE_POLICY_PAST_DUE";
 const POLICY_UPGRADE: &str = "TOLLGATE_POLICY_UPGRADE_CREDITS";
 const POLICY_NEGATIVE: &str = "TOLLGATE_POLICY_NEGATIVE_BALANCE";
+const POLICY_EXPIRE_GRACE: &str = "TOLLGATE_POLICY_EXPIRE_GRACE_SECONDS";
+const POLICY_PAID_TIME: &str = "TOLLGATE_POLICY_HONOUR_PAID_TIME";
+const CREDITS_OUTSTANDING: &str = "TOLLGATE_CREDITS_OUTSTANDING_MAX";
+const CREDITS_LOW: &str = "TOLLGATE_CREDITS_LOW";
+const SWEEP_SECONDS: &str = "TOLLGATE_WORKER_SWEEP_SECONDS";
+/// Longest grace, seconds: 10 years.
+const GRACE_MAX: u64 = 10 * 365 * 24 * 60 * 60;
+/// Longest time between sweeps, seconds: a day.
+const SWEEP_MAX: u64 = 24 * 60 * 60;
 
 /// Settings beside the common ones.
 pub const SETTINGS: &[Setting] = &[
@@ -55,6 +67,31 @@ pub const SETTINGS: &[Setting] = &[
         name: POLICY_NEGATIVE,
         default: "block",
         about: "a balance below zero after a refund: `block` the use of credits, or `tolerate` it for who is entitled",
+    },
+    Setting {
+        name: POLICY_EXPIRE_GRACE,
+        default: "0",
+        about: "seconds after its end that a canceled subscription becomes expired",
+    },
+    Setting {
+        name: POLICY_PAID_TIME,
+        default: "true",
+        about: "whether it does so only after the end of what was paid for: `true` or `false`",
+    },
+    Setting {
+        name: CREDITS_OUTSTANDING,
+        default: "0",
+        about: "credits that users and teams of an account may hold together before no free ones are given; 0 is no limit",
+    },
+    Setting {
+        name: CREDITS_LOW,
+        default: "0",
+        about: "tell `credits.low` in the outbox when a balance falls to so many credits or fewer; 0 is never",
+    },
+    Setting {
+        name: SWEEP_SECONDS,
+        default: "3600",
+        about: "seconds between sweeps for what the clock does (cancellations and credits expire, free credits), 1 to 86400; the first comes as long after the start",
     },
 ];
 
@@ -105,15 +142,36 @@ pub fn policy(reader: &mut Reader<'_>) -> Policy {
                 ("tolerate", NegativeBalance::Tolerate),
             ],
         ),
+        expire_grace_seconds: signed(reader.number(POLICY_EXPIRE_GRACE, 0, 0, GRACE_MAX)),
+        honour_paid_time: reader.choice(POLICY_PAID_TIME, &[("true", true), ("false", false)]),
+        outstanding_max: Some(signed(reader.number(CREDITS_OUTSTANDING, 0, 0, u64::MAX >> 1)))
+            .filter(|most| *most > 0),
     };
     reader.refuse_unknown(
         "TOLLGATE_POLICY_",
-        &[POLICY_PAST_DUE, POLICY_UPGRADE, POLICY_NEGATIVE],
+        &[
+            POLICY_PAST_DUE,
+            POLICY_UPGRADE,
+            POLICY_NEGATIVE,
+            POLICY_EXPIRE_GRACE,
+            POLICY_PAID_TIME,
+        ],
     );
+    reader.refuse_unknown("TOLLGATE_CREDITS_", &[CREDITS_OUTSTANDING, CREDITS_LOW]);
     policy
 }
 
-/// Connections beside those of the chunks: for the reckoner, the refetcher, and for checking the schema.
+/// Reads at which balance `credits.low` is told; 0 is never.
+pub fn credits_low(reader: &mut Reader<'_>) -> i64 {
+    signed(reader.number(CREDITS_LOW, 0, 0, u64::MAX >> 1))
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Connections beside those of the chunks: for the reckoner, the refetcher, the auditor, and the
+/// sweeper.
 const SPARE_CONNECTIONS: u32 = 4;
 
 /// How a worker runs. Not `Debug`: the URLs may hold passwords.
@@ -131,6 +189,10 @@ pub struct WorkerConfig {
     pub stripe: Option<stripe_api::Settings>,
     /// `TOLLGATE_POLICY_*`.
     pub policy: Policy,
+    /// `TOLLGATE_CREDITS_LOW`.
+    pub credits_low: i64,
+    /// `TOLLGATE_WORKER_SWEEP_SECONDS`.
+    pub sweep_every: Duration,
 }
 
 impl WorkerConfig {
@@ -144,18 +206,21 @@ impl WorkerConfig {
         let database_url = database_url(&mut reader);
         let policy = policy(&mut reader);
         let stripe = stripe(&mut reader);
+        let sweep_seconds = reader.number(SWEEP_SECONDS, SWEEP_EVERY.as_secs(), 1, SWEEP_MAX);
         let config = Self {
             common,
             database_url,
             stripe,
             policy,
+            credits_low: credits_low(&mut reader),
+            sweep_every: Duration::from_secs(sweep_seconds),
             admin_addr: reader.or(
                 "TOLLGATE_WORKER_ADMIN_ADDR",
                 SocketAddr::from(([127, 0, 0, 1], 9081)),
             ),
             concurrency: u32::try_from(reader.number(CONCURRENCY, 4, 1, 64)).unwrap_or(1),
         };
-        reader.refuse_unknown("TOLLGATE_WORKER_", &[ADMIN_ADDR, CONCURRENCY]);
+        reader.refuse_unknown("TOLLGATE_WORKER_", &[ADMIN_ADDR, CONCURRENCY, SWEEP_SECONDS]);
         reader.finish(config)
     }
 
@@ -177,15 +242,21 @@ mod tests {
             ("DATABASE_URL", "bar"),
             ("TOLLGATE_WORKER_CONCURENCY", "8"),
             ("TOLLGATE_WORKER_ADMIN_ADDR", "here"),
+            ("TOLLGATE_POLICY_EXPIRE_GRACE", "1"),
+            ("TOLLGATE_CREDITS_LOWEST", "1"),
         ]
         .into_iter()
         .collect();
         let Err(ConfigError(problems)) = WorkerConfig::from_env(&env) else {
-            panic!("four problems")
+            panic!("six problems")
         };
-        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert_eq!(problems.len(), 6, "{problems:?}");
         assert!(
-            problems[3].contains("did you mean TOLLGATE_WORKER_CONCURRENCY"),
+            problems[2].contains("did you mean TOLLGATE_POLICY_EXPIRE_GRACE_SECONDS"),
+            "{problems:?}"
+        );
+        assert!(
+            problems[5].contains("did you mean TOLLGATE_WORKER_CONCURRENCY"),
             "{problems:?}"
         );
     }

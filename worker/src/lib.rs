@@ -4,6 +4,7 @@
 //! [`chunk`] takes it all the way: each entry is read ([`read`], with one file per kind in [`handlers`]),
 //! the whole is decided and written in one transaction ([`transact`]), and acknowledged.
 
+mod auditor;
 mod backend;
 pub mod chunk;
 pub mod claims;
@@ -19,6 +20,7 @@ mod reckoner;
 pub mod refetch;
 mod refetcher;
 mod report;
+pub mod sweeper;
 pub mod ties;
 pub mod transact;
 pub mod view;
@@ -36,10 +38,12 @@ use store::{SchemaError, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use auditor::Auditor;
 use chunk::Pipeline;
 use config::WorkerConfig;
 use reckoner::Reckoner;
 use refetcher::{PATIENCE, Refetcher};
+use sweeper::Sweeper;
 use tokio::task::JoinSet;
 
 /// How often a worker that cannot reach Postgres looks again before it starts.
@@ -108,8 +112,9 @@ async fn work(
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     report::init();
-    let store =
-        Store::for_working(&config.database_url, config.connections_max())?.asking(config.stripe.is_some());
+    let store = Store::for_working(&config.database_url, config.connections_max())?
+        .asking(config.stripe.is_some())
+        .telling_low_credits(config.credits_low);
     let keys = Keys::new(&config.common.redis_prefix, 0);
     let consumer = Consumer::new(&config.common.redis_url, keys, consumer_name(&clock))?;
     if !wait_for_schema(&store, &readiness, &stop).await? {
@@ -136,16 +141,18 @@ async fn work(
         readiness: pipeline.readiness.clone(),
         marked: Arc::clone(&pipeline.marked),
     };
-    let background_stop = CancellationToken::new();
+    let reckoner_stop = CancellationToken::new();
     let mut background = JoinSet::new();
-    background.spawn(reckoner.run(background_stop.clone()));
+    background.spawn(reckoner.run(reckoner_stop.clone()));
     if let Some(refetcher) = refetcher(config, &pipeline)? {
-        background.spawn(refetcher.run(background_stop.clone()));
+        background.spawn(refetcher.run(reckoner_stop.clone()));
     }
+    let mut periodic = spawn_periodic(config, &pipeline);
     let result = backend::run(pipeline, config.concurrency as usize).await;
     // Not before: the last chunk left marks, too.
-    background_stop.cancel();
+    reckoner_stop.cancel();
     while background.join_next().await.is_some() {}
+    periodic.shutdown().await;
     store.close().await;
     tracing::info!("stopped");
     result.map_err(|error| WorkerError::Ended(error.to_string()))
@@ -167,6 +174,25 @@ fn refetcher(config: &WorkerConfig, pipeline: &Pipeline) -> Result<Option<Refetc
         clock: pipeline.clock.clone(),
         marked: Arc::clone(&pipeline.marked),
     }))
+}
+
+/// What runs beside the events, until the role is asked to stop.
+fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> JoinSet<()> {
+    let auditor = Auditor {
+        store: pipeline.store.clone(),
+        outstanding_max: config.policy.outstanding_max,
+    };
+    let sweeper = Sweeper {
+        store: pipeline.store.clone(),
+        policy: config.policy,
+        clock: pipeline.clock.clone(),
+        marked: Arc::clone(&pipeline.marked),
+        every: config.sweep_every,
+    };
+    let mut periodic = JoinSet::new();
+    periodic.spawn(auditor.run(pipeline.stop.clone()));
+    periodic.spawn(sweeper.run(pipeline.stop.clone()));
+    periodic
 }
 
 /// Waits for Postgres; an unsuitable schema is an error. `false` when asked to stop before.

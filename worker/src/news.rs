@@ -1,8 +1,9 @@
 //! What the rest of the world should hear, and under which name: the same change has the same key, whoever finds it.
 
-use domain::credits::{Owner, TransferKind};
+use domain::credits::{Owner, Target, TransferKind};
 use domain::{Notice, State, notice_of};
 use serde_json::json;
+use store::sweep::ClockTransfer;
 use store::{Id, OutboxRow, PostedTransfer, SubscriptionFacts, SubscriptionRow, USER, UserChange};
 
 use crate::item::Item;
@@ -61,28 +62,40 @@ pub(crate) fn of_subscription(facts: &SubscriptionFacts, row: &SubscriptionRow) 
     })
 }
 
-/// Credits moved.
+/// Credits moved for something that was paid.
 pub(crate) fn of_transfer(it: &PostedTransfer) -> OutboxRow {
-    let place = &it.transfer.place;
-    let kind = match (place.kind, it.transfer.credits > 0) {
-        (TransferKind::Grant | TransferKind::TopUp, true) => "credits.granted",
-        (TransferKind::Grant | TransferKind::TopUp, false) => "credits.revoked",
-        (TransferKind::Refund | TransferKind::Dispute, true) => "credits.restored",
+    let subject = (it.source.kind.as_str(), it.source.id.as_str());
+    of_credits(&it.source.account, &it.transfer, it.seq, subject)
+}
+
+/// Credits moved because their time came, or was over.
+pub(crate) fn of_clock(it: &ClockTransfer) -> OutboxRow {
+    let owner = &it.transfer.place.owner;
+    of_credits(&it.account, &it.transfer, it.seq, (owner.kind(), owner.id()))
+}
+
+fn of_credits(account: &str, transfer: &Target, seq: i32, subject: (&'static str, &str)) -> OutboxRow {
+    let place = &transfer.place;
+    let kind = match (place.kind, transfer.credits > 0) {
+        (TransferKind::Grant | TransferKind::TopUp | TransferKind::Free, true) => "credits.granted",
+        (TransferKind::Grant | TransferKind::TopUp | TransferKind::Free, false) => "credits.revoked",
+        (TransferKind::Refund | TransferKind::Dispute | TransferKind::Expire, true) => "credits.restored",
         (TransferKind::Refund, false) => "credits.refunded",
         (TransferKind::Dispute, false) => "credits.disputed",
+        (TransferKind::Expire, false) => "credits.expired",
     };
     OutboxRow {
-        account: it.source.account.clone(),
-        key: format!("{kind}:{}:{}", place.key, it.seq),
+        account: account.to_owned(),
+        key: format!("{kind}:{}:{seq}", place.key),
         kind: kind.to_owned(),
-        subject_kind: it.source.kind.as_str(),
-        subject_id: it.source.id.clone(),
+        subject_kind: subject.0,
+        subject_id: subject.1.to_owned(),
         user_id: match &place.owner {
             Owner::User(user) => Some(user.clone()),
             Owner::Team(_) => None,
         },
         data: json!({
-            "key": place.key, "credits": it.transfer.credits, "owner": place.owner.kind(),
+            "key": place.key, "credits": transfer.credits, "owner": place.owner.kind(),
             "owner_id": place.owner.id(), "side": place.side.as_str(),
         })
         .to_string(),

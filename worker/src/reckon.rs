@@ -1,10 +1,11 @@
 //! From objects to effects: one transaction over a batch of marks. Load the facts under locks, decide, write the
 //! difference. What follows does not depend on which event came first, because it follows from what is there.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use domain::credits::{Problem, Reckoned, transfers};
+use domain::credits::{Problem, Reckoned, expired_of, transfers};
 use domain::{Policy, Standing, standing_of};
+use store::sweep::ClockTransfer;
 use store::{
     Id, Mark, OutboxRow, PostedTransfer, SourceFacts, SourceKey, Store, StoreError, Subjects,
     SubscriptionFacts, SubscriptionRow, Tx, Wanted,
@@ -13,6 +14,7 @@ use store::{
 use crate::news;
 use crate::refetch;
 use crate::report;
+use crate::sweeper;
 
 /// Marks taken into one transaction.
 pub const MARKS_MAX: u32 = 512;
@@ -185,15 +187,48 @@ async fn reckon_sources(
     }
     number(tx, &mut missing).await?;
     tx.append(&missing).await?;
+    let corrections = correct_expired(tx, &facts, &missing).await?;
     let rows: Vec<(&SourceFacts, &Reckoned)> = facts.iter().zip(&reckoned).collect();
     tx.write_sources(&rows).await?;
-    report::credits(&missing);
+    report::credits(missing.iter().map(|it| &it.transfer));
+    report::credits(corrections.iter().map(|it| &it.transfer));
     let unowned =
         |(_, reckoned): &&(&SourceFacts, &Reckoned)| reckoned.problem == Some(Problem::UnknownOwner);
     let unowned: Vec<&SourceKey> = rows.iter().filter(unowned).map(|(facts, _)| &facts.key).collect();
     let mut wanted = tx.missing_owners(&unowned).await?;
     wanted.extend(refetch::wanted_by_sources(&rows));
-    Ok((missing.iter().map(news::of_transfer).collect(), wanted))
+    let corrections = corrections.iter().map(news::of_clock);
+    Ok((
+        missing.iter().map(news::of_transfer).chain(corrections).collect(),
+        wanted,
+    ))
+}
+
+/// What was appended may concern grants that have expired: then what expired of them is another number.
+async fn correct_expired(
+    tx: &mut Tx,
+    facts: &[SourceFacts],
+    appended: &[PostedTransfer],
+) -> Result<Vec<ClockTransfer>, StoreError> {
+    let changed: HashSet<&SourceKey> = appended.iter().map(|it| &it.source).collect();
+    let changed = facts.iter().filter(|facts| changed.contains(&facts.key));
+    let grants: Vec<(&SourceKey, String)> = changed.map(|it| (&it.key, it.source.key())).collect();
+    if grants.is_empty() {
+        return Ok(Vec::new());
+    }
+    let grants: Vec<(&SourceKey, &str)> = grants
+        .iter()
+        .map(|(source, key)| (*source, key.as_str()))
+        .collect();
+    let mut corrections = Vec::new();
+    for it in tx.expired_grants(&grants).await? {
+        let credits = it.expired - expired_of(it.net, it.used);
+        if credits != 0 {
+            corrections.push(sweeper::expiry(&it.account, &it.key, it.owner, credits));
+        }
+    }
+    sweeper::append(tx, &mut corrections).await?;
+    Ok(corrections)
 }
 
 /// What follows from each source. Whoever learns a price that one of them waits for will find it.

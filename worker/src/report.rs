@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use metrics::{counter, histogram};
+use domain::credits::{Problem, Target};
+use metrics::{counter, gauge, histogram};
 use shared::admin::Readiness;
 use shared::queue::QueueError;
 use shared::telemetry::COMMIT_LATENCY;
-use store::{Due, PostedTransfer, Status, StoreError};
+use store::check::{LedgerGauges, RULES, Violation};
+use store::{Due, Status, StoreError};
 
 use crate::handlers::HANDLERS;
 use crate::item::{Fate, Item};
 use crate::park::Failure;
 use crate::read::Reading;
+use crate::sweeper::JOBS;
 
 /// Every value of the `outcome` label.
 const OUTCOMES: [&str; 4] = ["applied", "ignored", "parked", "duplicate"];
@@ -21,7 +24,7 @@ pub(crate) fn init() {
     for outcome in OUTCOMES {
         counter!("tollgate_events_total", "outcome" => outcome).absolute(0);
     }
-    for kind in ["grant", "topup", "refund", "dispute"] {
+    for kind in ["grant", "topup", "refund", "dispute", "free", "expire"] {
         counter!("tollgate_credit_transfers_total", "kind" => kind).absolute(0);
     }
     let kinds = HANDLERS.iter().map(|handler| handler.kind.as_str());
@@ -31,6 +34,16 @@ pub(crate) fn init() {
     for outcome in ["answered", "given_up", "refused"] {
         counter!("tollgate_refetches_total", "outcome" => outcome).absolute(0);
     }
+    for rule in RULES {
+        gauge!("tollgate_ledger_violations", "rule" => rule).set(0.0);
+    }
+    for problem in Problem::WORDS {
+        gauge!("tollgate_money_problems", "problem" => problem).set(0.0);
+    }
+    for job in JOBS {
+        counter!("tollgate_swept_total", "job" => job).absolute(0);
+    }
+    counter!("tollgate_free_grants_refused_total").absolute(0);
     counter!("tollgate_marks_set_aside_total").absolute(0);
     counter!("tollgate_reckoned_subjects_total").absolute(0);
     counter!("tollgate_worker_contention_total").absolute(0);
@@ -132,11 +145,62 @@ pub(crate) fn unknown_status(subscription: &str, status: &str) {
 }
 
 /// Credits were moved; what is still uncommitted may be counted twice after a failure.
-pub(crate) fn credits(transfers: &[PostedTransfer]) {
+pub(crate) fn credits<'a>(transfers: impl IntoIterator<Item = &'a Target>) {
     for it in transfers {
-        let kind = it.transfer.place.kind.as_str();
-        counter!("tollgate_credit_transfers_total", "kind" => kind).increment(1);
+        counter!("tollgate_credit_transfers_total", "kind" => it.place.kind.as_str()).increment(1);
     }
+}
+
+/// The ledger, as it is.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; nobody reads its last digits beyond 2^53"
+)]
+pub(crate) fn ledger(ledger: &LedgerGauges, outstanding_max: Option<i64>) {
+    let of = |tally: &[(String, i64)], word: &str| {
+        let found = tally.iter().find(|(known, _)| known == word);
+        found.map_or(0.0, |(_, count)| *count as f64)
+    };
+    for rule in RULES {
+        gauge!("tollgate_ledger_violations", "rule" => rule).set(of(&ledger.violations, rule));
+    }
+    for problem in Problem::WORDS {
+        gauge!("tollgate_money_problems", "problem" => problem).set(of(&ledger.problems, problem));
+    }
+    gauge!("tollgate_ledger_outstanding_credits").set(ledger.outstanding as f64);
+    gauge!("tollgate_ledger_check_age_seconds").set(ledger.check_age_seconds);
+    if let Some(most) = outstanding_max {
+        gauge!("tollgate_ledger_capacity_left_credits").set((most - ledger.outstanding_own) as f64);
+    }
+}
+
+/// A row of the ledger is broken; said once, by whoever found it.
+pub(crate) fn violation(it: &Violation) {
+    tracing::error!(
+        rule = it.rule,
+        row = it.subject,
+        "the ledger is broken: {}",
+        it.detail
+    );
+}
+
+/// A job of the sweeper is done.
+pub(crate) fn swept(job: &'static str, rows: u64) {
+    counter!("tollgate_swept_total", "job" => job).increment(rows);
+}
+
+/// Free credits were not given: the platform has none left.
+pub(crate) fn free_refused(grants: usize) {
+    counter!("tollgate_free_grants_refused_total").increment(grants as u64);
+    if grants > 0 {
+        tracing::warn!(grants, "no free credits are left to give");
+    }
+}
+
+/// Something that comes again anyway could not be done now.
+pub(crate) fn not_now(what: &str, error: &StoreError) {
+    transient(error);
+    tracing::warn!(cause = error.cause(), "{what}, trying again: {}", error.message());
 }
 
 /// A batch of marks is reckoned.

@@ -104,6 +104,13 @@ pub fn expires_at(ended_at: i64, paid_through: Option<i64>, grace_seconds: i64) 
         .saturating_add(grace_seconds)
 }
 
+/// Since when it is expired at `now`, if it is.
+#[must_use]
+pub fn expired_since(ended_at: i64, paid_through: Option<i64>, policy: &Policy, now: i64) -> Option<i64> {
+    let paid_through = paid_through.filter(|_| policy.honour_paid_time);
+    Some(expires_at(ended_at, paid_through, policy.expire_grace_seconds)).filter(|since| *since <= now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,5 +174,30 @@ mod tests {
         assert_eq!(expires_at(10, Some(30), 0), 30);
         assert_eq!(expires_at(10, Some(5), 7), 17);
         assert_eq!(expires_at(i64::MAX, None, 7), i64::MAX);
+    }
+
+    #[test]
+    fn a_cancellation_expires_when_its_time_comes() {
+        let policy = |honour_paid_time, expire_grace_seconds| Policy {
+            honour_paid_time,
+            expire_grace_seconds,
+            ..Policy::default()
+        };
+        let cases = [
+            (policy(true, 0), None, 10, Some(10)),
+            (policy(true, 0), None, 9, None),
+            (policy(true, 0), Some(30), 29, None),
+            (policy(true, 0), Some(30), 30, Some(30)),
+            (policy(false, 0), Some(30), 10, Some(10)),
+            (policy(true, 5), Some(30), 34, None),
+            (policy(true, 5), Some(30), 35, Some(35)),
+        ];
+        for (policy, paid_through, now, since) in cases {
+            assert_eq!(
+                expired_since(10, paid_through, &policy, now),
+                since,
+                "{policy:?} {paid_through:?} {now}"
+            );
+        }
     }
 }
