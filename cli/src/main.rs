@@ -6,6 +6,7 @@ mod healthcheck;
 mod http;
 mod idle;
 mod migrate;
+mod reckon;
 mod simulate;
 mod state;
 mod tool;
@@ -50,6 +51,9 @@ enum Command {
     /// Show what Postgres holds: users, subscriptions, payments, credits
     #[command(after_help = state::HELP)]
     State(state::Options),
+    /// Mark everything, so that workers reckon all effects anew
+    #[command(after_help = reckon::HELP)]
+    Reckon(reckon::Options),
     /// Wait until nothing is left to do: status 0, or 1 when time runs out
     #[command(after_help = idle::HELP)]
     Idle(idle::Options),
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Command::Migrate(options) => migrate::main(&options),
         Command::Catalog(options) => catalog::main(&options),
         Command::State(options) => state::main(&options),
+        Command::Reckon(options) => reckon::main(&options),
         Command::Idle(options) => idle::main(&options),
         Command::Simulate(options) => simulate::main(&options),
         Command::Healthcheck(options) => healthcheck::main(&options),

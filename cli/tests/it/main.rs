@@ -11,6 +11,7 @@ mod idle;
 mod processes;
 mod queue;
 mod refetch;
+mod reckon;
 mod scenarios;
 mod state;
 mod support;

@@ -36,7 +36,12 @@ async fn state_json(rig: &Rig, args: &[&str]) -> Value {
 
 /// Lets a worker apply and reckon events.
 pub async fn work(rig: &Rig, events: &[Bytes]) {
-    let worker = rig.worker();
+    work_with(rig, rig.env(), events).await;
+}
+
+/// The same, with settings of its own.
+pub async fn work_with(rig: &Rig, env: Env, events: &[Bytes]) {
+    let worker = rig.worker_with(env);
     rig.enqueue(events).await;
     rig.wait_until_drained().await;
     rig.wait_for_count("SELECT count(*) FROM marks", 0).await;
@@ -146,7 +151,12 @@ async fn of_two_users_one_is_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_refuse_a_schema_that_does_not_suit_and_a_missing_database() {
     let rig = Rig::unmigrated().await;
-    let commands: [&[&str]; 3] = [&["state"], &["catalog", "show"], &["idle", "--timeout", "10s"]];
+    let commands: [&[&str]; 4] = [
+        &["reckon", "--all"],
+        &["state"],
+        &["catalog", "show"],
+        &["idle", "--timeout", "10s"],
+    ];
     for command in commands {
         let ended = Tollgate::run(command, &rig.env()).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");

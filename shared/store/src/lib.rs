@@ -34,7 +34,7 @@ pub use credits::{Balance, Spend};
 pub use error::StoreError;
 pub use history::{HISTORY_MAX, History, HistoryCursor, HistoryEntry};
 pub use inbox::{EventKey, InboxRow, Redelivery, Status};
-pub use marks::{Mark, Taken, USER};
+pub use marks::{MARKED, Mark, Taken, USER};
 pub use outbox::OutboxRow;
 pub use parked::ParkedRow;
 pub use reckon::{

@@ -1,0 +1,102 @@
+//! `tollgate reckon`.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::state::{work, work_with};
+use crate::support::process::Tollgate;
+use crate::support::{Rig, customer, shared_data};
+
+async fn reckon(rig: &Rig, args: &[&str]) -> Value {
+    let ended = Tollgate::run(&[&["reckon", "--all", "--json"], args].concat(), &rig.env()).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    serde_json::from_str(&ended.stdout).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_policy_takes_effect_once_everything_is_reckoned() {
+    let Some(path) = shared_data("scenarios/payment_failure_open__2026-10-28.endive.json") else {
+        return;
+    };
+    let scenario: Value = serde_json::from_slice(&std::fs::read(path).expect("readable")).expect("JSON");
+    let deliveries = scenario["deliveries"].as_array().expect("deliveries");
+    let deliveries: Vec<Bytes> = deliveries
+        .iter()
+        .map(|it| Bytes::from(it["event"].to_string()))
+        .collect();
+    let rig = Rig::new().await;
+    work(&rig, &deliveries).await;
+    let before = rig.store().state("").await.expect("a state");
+    let entitled = "SELECT count(*) FROM users WHERE entitled";
+    assert_eq!(rig.count(entitled).await, 1);
+
+    let would = reckon(&rig, &["--dry-run"]).await;
+    assert_eq!(
+        rig.count("SELECT count(*) FROM marks").await,
+        0,
+        "a dry run changed something"
+    );
+    let did = reckon(&rig, &[]).await;
+    assert_eq!(did["marked"], would["marked"]);
+    assert_eq!(
+        Some(rig.count("SELECT count(*) FROM marks").await),
+        did["total"].as_i64()
+    );
+    for kind in [
+        "customer",
+        "subscription",
+        "invoice",
+        "charge",
+        "payment_intent",
+        "user",
+    ] {
+        assert!(did["marked"][kind].as_i64() >= Some(1), "{kind}: {did}");
+    }
+    work(&rig, &[]).await;
+    assert_eq!(
+        rig.store().state("").await.expect("a state"),
+        before,
+        "the same policy, another outcome"
+    );
+
+    let stop = rig.env().with("TOLLGATE_POLICY_PAST_DUE", "stop");
+    work_with(&rig, stop.clone(), &[]).await;
+    assert_eq!(rig.count(entitled).await, 1, "nobody has looked again");
+    reckon(&rig, &[]).await;
+    work_with(&rig, stop, &[]).await;
+    assert_eq!(rig.count(entitled).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_have_everything_once() {
+    let rig = Rig::new().await;
+    let customers: Vec<Bytes> = (0..5).map(|number| customer(number, 1)).collect();
+    work(&rig, &customers).await;
+    rig.execute("UPDATE customers SET account = 'acct_1' WHERE id IN ('cus_0', 'cus_3')")
+        .await;
+    let store = rig.store();
+    let mut last = (String::new(), String::new());
+    let mut counts = Vec::new();
+    while let Some((count, through)) = store
+        .mark_next(("customer", "customers"), (&last.0, &last.1), 2)
+        .await
+        .expect("marked")
+    {
+        counts.push(count);
+        last = through;
+    }
+    assert_eq!(counts, [2, 2, 1]);
+    let marked =
+        "SELECT string_agg(concat(account, ' ', object_id), ',' ORDER BY account, object_id) FROM marks";
+    let wanted = " cus_1, cus_2, cus_4,acct_1 cus_0,acct_1 cus_3";
+    assert_eq!(rig.text(marked).await.as_deref(), Some(wanted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_marked_unless_it_is_said_what() {
+    let ended = Tollgate::run(&["reckon"], &shared::config::Env::default()).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+    assert!(ended.stderr.contains("--all"), "{ended:?}");
+    let rig = Rig::new().await;
+    assert_eq!(reckon(&rig, &[]).await["total"], json!(0));
+}
