@@ -23,6 +23,7 @@ mod port;
 mod postgres;
 mod process;
 mod progress;
+mod proxy;
 mod redis;
 mod server;
 mod user;
@@ -36,6 +37,7 @@ pub use port::free as free_port;
 pub use postgres::{Durability, PostgresOptions, PostgresServer};
 pub use process::Process;
 pub use progress::{Progress, Reporter};
+pub use proxy::{Proxy, Tap, Verdict};
 pub use redis::{Fsync, RedisOptions, RedisServer};
 pub use rustix::process::Signal;
 
