@@ -14,6 +14,9 @@ const ADDR: &str = "TOLLGATE_INGEST_ADDR";
 const ADMIN_ADDR: &str = "TOLLGATE_INGEST_ADMIN_ADDR";
 const CONNECTIONS_MAX: &str = "TOLLGATE_INGEST_CONNECTIONS_MAX";
 const REDIS_DURABILITY: &str = "TOLLGATE_REDIS_DURABILITY";
+const REDIS_REPLICAS: &str = "TOLLGATE_REDIS_REPLICAS";
+/// Most replicas that may be demanded.
+const REPLICAS_MAX: u64 = 16;
 const BACKLOG_MAX: &str = "TOLLGATE_BACKLOG_MAX";
 
 /// Names that begin like this are ours, so an unknown one is a mistake.
@@ -69,6 +72,11 @@ pub const SETTINGS: &[Setting] = &[
         name: REDIS_DURABILITY,
         default: "everysec",
         about: "least durability of Redis that events are accepted with: `unsafe`, `everysec` or `always`",
+    },
+    Setting {
+        name: REDIS_REPLICAS,
+        default: "0",
+        about: "replicas of Redis that must have an event, too, before it is answered (`WAIT`), 0 to 16",
     },
     Setting {
         name: BACKLOG_MAX,
@@ -167,6 +175,7 @@ impl IngestConfig {
             endpoints: endpoints::read(&mut reader),
             gate: GateLimits {
                 durability: reader.or(REDIS_DURABILITY, Durability::Everysec),
+                replicas: u32::try_from(reader.number(REDIS_REPLICAS, 0, 0, REPLICAS_MAX)).unwrap_or(0),
                 backlog_max: reader.number(BACKLOG_MAX, BACKLOG_MAX_DEFAULT, 1, u64::MAX),
             },
             connections_max: connections(&mut reader),

@@ -54,7 +54,7 @@ pub(crate) const HTTP_MALFORMED: &str = "http_malformed";
 
 impl Refusal {
     /// Every reason there is, so that all counters start at zero and alerts can tell nothing from none.
-    pub(crate) const REASONS: [&'static str; 25] = [
+    pub(crate) const REASONS: [&'static str; 27] = [
         "unknown_endpoint",
         "method",
         "no_signature",
@@ -73,6 +73,8 @@ impl Refusal {
         "bodies_budget",
         "redis_unreachable",
         "redis_too_weak",
+        "redis_read_only",
+        "redis_replicas",
         "backlog",
         "redis_memory",
         "redis_out_of_memory",
@@ -157,8 +159,19 @@ mod tests {
             BodyCutOff,
             BodiesBudget,
             EnqueueError::OutOfMemory.into(),
+            EnqueueError::Replicas {
+                acknowledged: 0,
+                demanded: 1,
+            }
+            .into(),
             Closed::Unreachable(String::new()).into(),
             Closed::TooWeak(String::new()).into(),
+            Closed::ReadOnly.into(),
+            Closed::Replicas {
+                connected: 0,
+                demanded: 1,
+            }
+            .into(),
             Closed::Backlog { entries: 2, limit: 1 }.into(),
             Closed::Memory.into(),
         ];

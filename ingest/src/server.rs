@@ -84,7 +84,7 @@ impl Server {
             listen("TOLLGATE_INGEST_ADMIN_ADDR", config.admin_address).await?;
         let keys = Keys::new(&config.common.redis_prefix, SHARD);
         let webhook = Webhook {
-            producer: Producer::new(&config.common.redis_url, keys.clone())?,
+            producer: Producer::new(&config.common.redis_url, keys.clone(), config.gate.replicas)?,
             gate: Gate::closed(),
             clock,
             bodies_budget: Semaphore::new(config.limits.bodies_bytes_max),

@@ -242,7 +242,7 @@ mod tests {
             ("DATABASE_URL", "bar"),
             ("TOLLGATE_WORKER_CONCURENCY", "8"),
             ("TOLLGATE_WORKER_ADMIN_ADDR", "here"),
-            ("TOLLGATE_POLICY_EXPIRE_GRACE", "1"),
+            ("TOLLGATE_POLICY_EXPIRE_GRACE_SECOND", "1"),
             ("TOLLGATE_CREDITS_LOWEST", "1"),
         ]
         .into_iter()

@@ -6,12 +6,13 @@
 mod catalog;
 mod commands;
 mod dev;
+mod failover;
 mod fixtures;
 mod idle;
 mod processes;
 mod queue;
-mod refetch;
 mod reckon;
+mod refetch;
 mod scenarios;
 mod state;
 mod support;

@@ -96,7 +96,7 @@ impl Rig {
     }
 
     pub fn producer(&self) -> Producer {
-        Producer::new(&self.redis_url, self.keys()).expect("an URL")
+        Producer::new(&self.redis_url, self.keys(), 0).expect("an URL")
     }
 
     pub fn consumer(&self, name: &str) -> Consumer {

@@ -5,11 +5,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::aio::{ConnectionManager, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamClaimReply, StreamPendingCountReply, StreamReadReply};
 
 use super::{
-    CHUNK_ENTRIES_MAX, CONNECT_TIMEOUT, GROUP, Keys, LEASE, QueueError, RESPONSE_TIMEOUT, manager, scripts,
+    CHUNK_ENTRIES_MAX, CONNECT_TIMEOUT, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, scripts,
     within,
 };
 use crate::entry::{Entry, MalformedEntry};
@@ -93,7 +93,7 @@ impl Settled {
 #[derive(Clone)]
 pub struct Consumer {
     client: redis::Client,
-    control: ConnectionManager,
+    control: Link,
     keys: Keys,
     name: String,
 }
@@ -111,7 +111,7 @@ impl Consumer {
         let client = redis::Client::open(url).map_err(QueueError::BadUrl)?;
         Ok(Self {
             client,
-            control: manager(url)?,
+            control: Link::new(url)?,
             keys,
             name,
         })
@@ -135,14 +135,9 @@ impl Consumer {
             .arg(GROUP)
             .arg("0")
             .arg("MKSTREAM");
-        match within(
-            RESPONSE_TIMEOUT,
-            command.query_async::<()>(&mut self.control.clone()),
-        )
-        .await
-        {
-            Err(QueueError::Redis(error)) if error.code() == Some("BUSYGROUP") => Ok(()),
-            result => result,
+        match command.query_async::<()>(&mut self.control.clone()).await {
+            Err(error) if error.code() == Some("BUSYGROUP") => Ok(()),
+            result => Ok(result?),
         }
     }
 
@@ -211,8 +206,7 @@ impl Consumer {
             .arg("-")
             .arg("+");
         command.arg(TAKE_OVER_SCAN_MAX);
-        let pending: StreamPendingCountReply =
-            within(RESPONSE_TIMEOUT, command.query_async(&mut connection)).await?;
+        let pending: StreamPendingCountReply = command.query_async(&mut connection).await?;
         let pending: Vec<(String, u32)> = pending
             .ids
             .into_iter()
@@ -232,7 +226,7 @@ impl Consumer {
         for (id, _) in chunk {
             command.arg(id);
         }
-        let reply: StreamClaimReply = within(RESPONSE_TIMEOUT, command.query_async(&mut connection)).await?;
+        let reply: StreamClaimReply = command.query_async(&mut connection).await?;
         reply
             .ids
             .into_iter()
@@ -252,11 +246,7 @@ impl Consumer {
             for id in ids {
                 call.arg(id.to_string());
             }
-            renewed += within(
-                RESPONSE_TIMEOUT,
-                call.invoke_async::<usize>(&mut self.control.clone()),
-            )
-            .await?;
+            renewed += call.invoke_async::<usize>(&mut self.control.clone()).await?;
         }
         Ok(renewed)
     }
@@ -272,11 +262,7 @@ impl Consumer {
             let ids: Vec<String> = ids.iter().map(StreamId::to_string).collect();
             pipe.cmd("XACK").arg(&self.keys.events).arg(GROUP).arg(&ids);
             pipe.cmd("XDEL").arg(&self.keys.events).arg(&ids);
-            within(
-                RESPONSE_TIMEOUT,
-                pipe.query_async::<()>(&mut self.control.clone()),
-            )
-            .await?;
+            pipe.query_async::<()>(&mut self.control.clone()).await?;
         }
         Ok(())
     }
@@ -299,11 +285,7 @@ impl Consumer {
             for id in ids {
                 call.arg(id.to_string());
             }
-            handed_back += within(
-                RESPONSE_TIMEOUT,
-                call.invoke_async::<usize>(&mut self.control.clone()),
-            )
-            .await?;
+            handed_back += call.invoke_async::<usize>(&mut self.control.clone()).await?;
         }
         Ok(handed_back)
     }
@@ -324,7 +306,7 @@ impl Consumer {
         let mut command = redis::cmd("XINFO");
         command.arg("CONSUMERS").arg(&self.keys.events).arg(GROUP);
         let reply: redis::streams::StreamInfoConsumersReply =
-            within(RESPONSE_TIMEOUT, command.query_async(&mut self.control.clone())).await?;
+            command.query_async(&mut self.control.clone()).await?;
         for consumer in reply.consumers {
             let idle = Duration::from_millis(u64::try_from(consumer.idle).unwrap_or(0));
             if consumer.pending == 0 && idle > CONSUMER_IDLE_MAX {
@@ -337,11 +319,7 @@ impl Consumer {
     async fn remove(&self, name: &str) -> Result<(), QueueError> {
         let mut call = scripts::REMOVE_CONSUMER.prepare_invoke();
         call.key(&self.keys.events).arg(GROUP).arg(name);
-        within(
-            RESPONSE_TIMEOUT,
-            call.invoke_async::<()>(&mut self.control.clone()),
-        )
-        .await
+        Ok(call.invoke_async::<()>(&mut self.control.clone()).await?)
     }
 }
 

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use redis::aio::ConnectionManager;
-
-use super::{QueueError, RESPONSE_TIMEOUT, within};
+use super::{Link, QueueError};
 
 /// How much of what was answered 200 can be lost when the machine under Redis dies. Ordered: more is safer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +47,10 @@ impl FromStr for Durability {
 pub struct DurabilityReport {
     /// The level Redis provides now.
     pub provides: Durability,
+    /// It is a replica of another server and takes no writes.
+    pub is_replica: bool,
+    /// Replicas that are connected and in step.
+    pub replicas: u32,
     /// `maxmemory-policy`; anything but `noeviction` may delete events. `None` when Redis will not tell.
     pub eviction_policy: Option<String>,
     /// `maxmemory` in bytes; 0 is no limit.
@@ -60,22 +62,28 @@ pub struct DurabilityReport {
 impl DurabilityReport {
     /// Asks Redis. Where `CONFIG` is forbidden (managed services), the append-only file counts as
     /// `everysec`, those services' default.
-    pub(crate) async fn read(connection: &mut ConnectionManager) -> Result<Self, QueueError> {
+    pub(crate) async fn read(link: &mut Link) -> Result<Self, QueueError> {
         let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("persistence").cmd("INFO").arg("memory");
-        let (persistence, memory): (redis::InfoDict, redis::InfoDict) =
-            within(RESPONSE_TIMEOUT, pipe.query_async(connection)).await?;
+        for section in ["persistence", "memory", "replication"] {
+            pipe.cmd("INFO").arg(section);
+        }
+        let (persistence, memory, replication): (redis::InfoDict, redis::InfoDict, redis::InfoDict) =
+            pipe.query_async(link).await?;
         let append_only = persistence.get::<u8>("aof_enabled") == Some(1);
         let last_write_ok = persistence
             .get::<String>("aof_last_write_status")
             .is_none_or(|s| s == "ok");
-        let fsync = match config(connection, "appendfsync").await {
+        let fsync = match config(link, "appendfsync").await {
             Ok(value) => value,
             Err(QueueError::Redis(_)) => None,
             Err(error) => return Err(error),
         };
         Ok(Self {
             provides: level(append_only && last_write_ok, fsync.as_deref()),
+            is_replica: replication
+                .get::<String>("role")
+                .is_some_and(|role| role != "master"),
+            replicas: replicas(&replication),
             eviction_policy: memory.get("maxmemory_policy"),
             memory_bytes_max: memory.get("maxmemory").unwrap_or(0),
             memory_bytes: memory.get("used_memory").unwrap_or(0),
@@ -104,6 +112,16 @@ impl DurabilityReport {
     }
 }
 
+/// Those that are `online`; one that still loads its first copy has none of the newest events.
+fn replicas(replication: &redis::InfoDict) -> u32 {
+    let connected = replication.get::<u32>("connected_slaves").unwrap_or(0);
+    let online = (0..connected).filter(|n| {
+        let replica = replication.get::<String>(&format!("slave{n}"));
+        replica.is_some_and(|fields| fields.split(',').any(|field| field == "state=online"))
+    });
+    u32::try_from(online.count()).unwrap_or(u32::MAX)
+}
+
 fn level(append_only: bool, fsync: Option<&str>) -> Durability {
     match (append_only, fsync) {
         (false, _) | (true, Some("no")) => Durability::Unsafe,
@@ -112,10 +130,10 @@ fn level(append_only: bool, fsync: Option<&str>) -> Durability {
     }
 }
 
-async fn config(connection: &mut ConnectionManager, name: &str) -> Result<Option<String>, QueueError> {
+async fn config(link: &mut Link, name: &str) -> Result<Option<String>, QueueError> {
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg(name);
-    let reply: Vec<String> = within(RESPONSE_TIMEOUT, command.query_async(connection)).await?;
+    let reply: Vec<String> = command.query_async(link).await?;
     Ok(reply.into_iter().nth(1))
 }
 
@@ -136,6 +154,8 @@ mod tests {
     fn shortfall_says_what_to_do() {
         let report = |provides, policy: &str| DurabilityReport {
             provides,
+            is_replica: false,
+            replicas: 0,
             eviction_policy: Some(policy.into()),
             memory_bytes_max: 0,
             memory_bytes: 0,

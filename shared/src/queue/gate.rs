@@ -7,7 +7,7 @@ use std::time::Duration;
 use metrics::gauge;
 use tokio_util::sync::CancellationToken;
 
-use super::{Depth, Durability, DurabilityReport, Keys, QueueError, depth, manager};
+use super::{Depth, Durability, DurabilityReport, Keys, Link, QueueError, depth};
 use crate::clock::Clock;
 
 /// How often Redis is asked.
@@ -21,6 +21,8 @@ const MEMORY_PERCENT_MAX: u64 = 90;
 pub struct GateLimits {
     /// The least durability events are accepted with.
     pub durability: Durability,
+    /// Replicas that must have each event before it is answered; see [`super::Producer::new`].
+    pub replicas: u32,
     /// Most entries waiting or in flight.
     pub backlog_max: u64,
 }
@@ -34,6 +36,17 @@ pub enum Closed {
     /// Redis would lose too much.
     #[error("{0}")]
     TooWeak(String),
+    /// After a failover: what was the master takes no writes any more.
+    #[error("redis is a replica and takes no writes; REDIS_URL must lead to the master")]
+    ReadOnly,
+    /// Redis has lost replicas.
+    #[error("redis has {connected} replicas in step, and {demanded} are demanded")]
+    Replicas {
+        /// Replicas that are connected and in step.
+        connected: u32,
+        /// How many there must be.
+        demanded: u32,
+    },
     /// The workers are behind.
     #[error("the backlog of {entries} events is over the limit of {limit}")]
     Backlog {
@@ -54,6 +67,8 @@ impl Closed {
         match self {
             Self::Unreachable(_) => "redis_unreachable",
             Self::TooWeak(_) => "redis_too_weak",
+            Self::ReadOnly => "redis_read_only",
+            Self::Replicas { .. } => "redis_replicas",
             Self::Backlog { .. } => "backlog",
             Self::Memory => "redis_memory",
         }
@@ -94,15 +109,19 @@ impl Gate {
         clock: Clock,
         stop: CancellationToken,
     ) -> Result<(), QueueError> {
-        let mut connection = manager(url)?;
+        let mut link = Link::new(url)?;
         loop {
-            let state = match look(&mut connection, &keys, &clock).await {
+            let state = match look(&mut link, &keys, &clock).await {
                 Ok((report, depth)) => {
                     export(&report, depth);
                     judge(&report, depth, limits)
                 }
                 Err(error) => Some(Closed::Unreachable(error.to_string())),
             };
+            if state == Some(Closed::ReadOnly) {
+                // Reads work there, so nothing else would make the link look for the master.
+                link.renew();
+            }
             self.set(state);
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -127,19 +146,24 @@ impl Gate {
     }
 }
 
-async fn look(
-    connection: &mut redis::aio::ConnectionManager,
-    keys: &Keys,
-    clock: &Clock,
-) -> Result<(DurabilityReport, Depth), QueueError> {
-    let report = DurabilityReport::read(connection).await?;
-    let depth = depth(connection, keys, clock.unix_ms()).await?;
+async fn look(link: &mut Link, keys: &Keys, clock: &Clock) -> Result<(DurabilityReport, Depth), QueueError> {
+    let report = DurabilityReport::read(link).await?;
+    let depth = depth(link, keys, clock.unix_ms()).await?;
     Ok((report, depth))
 }
 
 fn judge(report: &DurabilityReport, depth: Depth, limits: GateLimits) -> Option<Closed> {
+    if report.is_replica {
+        return Some(Closed::ReadOnly);
+    }
     if let Some(shortfall) = report.shortfall(limits.durability) {
         return Some(Closed::TooWeak(shortfall));
+    }
+    if report.replicas < limits.replicas {
+        return Some(Closed::Replicas {
+            connected: report.replicas,
+            demanded: limits.replicas,
+        });
     }
     if depth.entries > limits.backlog_max {
         return Some(Closed::Backlog {
@@ -160,6 +184,7 @@ fn export(report: &DurabilityReport, depth: Depth) {
         let is = if report.provides == level { 1.0 } else { 0.0 };
         gauge!("tollgate_redis_durability", "level" => level.to_string()).set(is);
     }
+    gauge!("tollgate_redis_replicas").set(f64::from(report.replicas));
     gauge!("tollgate_redis_memory_bytes").set(report.memory_bytes as f64);
     gauge!("tollgate_queue_entries").set(depth.entries as f64);
     gauge!("tollgate_queue_in_flight_entries").set(depth.in_flight as f64);
@@ -172,12 +197,15 @@ mod tests {
 
     const LIMITS: GateLimits = GateLimits {
         durability: Durability::Everysec,
+        replicas: 0,
         backlog_max: 10,
     };
 
     fn report(provides: Durability, memory_bytes: u64) -> DurabilityReport {
         DurabilityReport {
             provides,
+            is_replica: false,
+            replicas: 1,
             eviction_policy: Some("noeviction".into()),
             memory_bytes_max: 100_000,
             memory_bytes,
@@ -200,6 +228,27 @@ mod tests {
         assert_eq!(
             verdict(&report(Durability::Always, 95_000), 0),
             Some("redis_memory")
+        );
+    }
+
+    #[test]
+    fn the_gate_knows_the_master_and_counts_its_replicas() {
+        let demoted = DurabilityReport {
+            is_replica: true,
+            ..report(Durability::Always, 0)
+        };
+        assert_eq!(verdict(&demoted, 0), Some("redis_read_only"));
+        let two = GateLimits {
+            replicas: 2,
+            ..LIMITS
+        };
+        let closed = judge(&report(Durability::Always, 0), Depth::default(), two);
+        assert_eq!(
+            closed,
+            Some(Closed::Replicas {
+                connected: 1,
+                demanded: 2
+            })
         );
     }
 

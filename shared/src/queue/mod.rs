@@ -18,6 +18,7 @@ mod consumer;
 mod durability;
 mod gate;
 mod lease;
+mod link;
 mod producer;
 mod scripts;
 
@@ -27,6 +28,7 @@ pub use consumer::{Claimed, Consumer, Reader, Settled, StreamId};
 pub use durability::{Durability, DurabilityReport, ParseDurabilityError};
 pub use gate::{Closed, Gate, GateLimits};
 pub use lease::Leases;
+use link::Link;
 pub use producer::{EnqueueError, Producer, Receipt};
 
 /// The one consumer group; every worker replica is a consumer in it.
@@ -63,10 +65,20 @@ pub enum QueueError {
     BadUrl(#[source] redis::RedisError),
     /// Redis refused or did not answer.
     #[error("redis: {0}")]
-    Redis(#[from] redis::RedisError),
+    Redis(redis::RedisError),
     /// No answer within [`RESPONSE_TIMEOUT`].
     #[error("redis did not answer in time")]
     TimedOut,
+}
+
+impl From<redis::RedisError> for QueueError {
+    fn from(error: redis::RedisError) -> Self {
+        if error.is_timeout() {
+            Self::TimedOut
+        } else {
+            Self::Redis(error)
+        }
+    }
 }
 
 impl QueueError {
@@ -105,19 +117,7 @@ pub struct Depth {
     pub oldest_age_ms: u64,
 }
 
-/// A connection for short commands: reconnects by itself, answers or fails within [`RESPONSE_TIMEOUT`].
-pub(crate) fn manager(url: &str) -> Result<redis::aio::ConnectionManager, QueueError> {
-    let client = redis::Client::open(url).map_err(QueueError::BadUrl)?;
-    let config = redis::aio::ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
-        .set_max_delay(Duration::from_millis(500))
-        // Without this every command of a busy connection is a write of its own.
-        .set_write_backpressure_boundary(64 * 1024);
-    redis::aio::ConnectionManager::new_lazy_with_config(client, config).map_err(QueueError::BadUrl)
-}
-
-/// The connection manager may wait for several reconnects; nobody waits longer than this for it.
+/// A blocking read is silent for as long as it blocks, so its bound is its caller's.
 pub(crate) async fn within<T>(
     limit: Duration,
     command: impl Future<Output = redis::RedisResult<T>>,
@@ -132,11 +132,7 @@ pub(crate) async fn within<T>(
 ///
 /// # Errors
 /// [`QueueError`] when Redis does not answer. A missing stream or group is an empty queue.
-pub(crate) async fn depth(
-    connection: &mut redis::aio::ConnectionManager,
-    keys: &Keys,
-    now_ms: i64,
-) -> Result<Depth, QueueError> {
+pub(crate) async fn depth(link: &mut Link, keys: &Keys, now_ms: i64) -> Result<Depth, QueueError> {
     let mut pipe = redis::pipe();
     pipe.cmd("XLEN").arg(&keys.events);
     pipe.cmd("XRANGE")
@@ -145,11 +141,14 @@ pub(crate) async fn depth(
         .arg("+")
         .arg("COUNT")
         .arg(1);
-    let (entries, first): (u64, Vec<(String, redis::Value)>) =
-        within(RESPONSE_TIMEOUT, pipe.query_async(connection)).await?;
+    let (entries, first): (u64, Vec<(String, redis::Value)>) = pipe.query_async(link).await?;
     let mut pending = redis::cmd("XPENDING");
     pending.arg(&keys.events).arg(GROUP);
-    let in_flight = match within(RESPONSE_TIMEOUT, pending.query_async::<redis::Value>(connection)).await {
+    let in_flight = match pending
+        .query_async::<redis::Value>(link)
+        .await
+        .map_err(QueueError::from)
+    {
         Ok(redis::Value::Array(summary)) => match summary.first() {
             Some(redis::Value::Int(count)) => u64::try_from(*count).unwrap_or(0),
             _ => 0,
@@ -172,7 +171,7 @@ pub(crate) async fn depth(
 /// Asks for [`Depth`] from outside a role, over a connection of its own.
 #[derive(Clone)]
 pub struct Probe {
-    connection: redis::aio::ConnectionManager,
+    link: Link,
     keys: Keys,
 }
 
@@ -183,7 +182,7 @@ impl Probe {
     /// [`QueueError::BadUrl`].
     pub fn new(url: &str, keys: Keys) -> Result<Self, QueueError> {
         Ok(Self {
-            connection: manager(url)?,
+            link: Link::new(url)?,
             keys,
         })
     }
@@ -193,7 +192,7 @@ impl Probe {
     /// # Errors
     /// [`QueueError`] when Redis does not answer.
     pub async fn depth(&mut self, now_ms: i64) -> Result<Depth, QueueError> {
-        depth(&mut self.connection, &self.keys, now_ms).await
+        depth(&mut self.link, &self.keys, now_ms).await
     }
 
     /// Reads what Redis does to keep what it is given.
@@ -201,6 +200,6 @@ impl Probe {
     /// # Errors
     /// [`QueueError`] when Redis does not answer.
     pub async fn durability(&mut self) -> Result<DurabilityReport, QueueError> {
-        DurabilityReport::read(&mut self.connection).await
+        DurabilityReport::read(&mut self.link).await
     }
 }

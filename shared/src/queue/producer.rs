@@ -1,9 +1,12 @@
 //! Ingest's side: put an event into the stream and know that it is there.
 
-use redis::aio::ConnectionManager;
+use std::time::Duration;
 
-use super::{Keys, QueueError, RESPONSE_TIMEOUT, manager, within};
+use super::{Keys, Link, QueueError};
 use crate::entry::{Entry, FIELD_BODY, FIELD_META, FIELD_VERSION, VERSION};
+
+/// Longest wait for replicas; within it every other command of the connection waits, too.
+const REPLICAS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Proof that Redis has the entry. Only [`Producer::enqueue`] makes one, and only a receipt becomes a 200.
 #[derive(Debug)]
@@ -17,6 +20,14 @@ pub enum EnqueueError {
     /// Redis is at `maxmemory` and, as it must, evicts nothing.
     #[error("redis is out of memory")]
     OutOfMemory,
+    /// The master has it, too few replicas do: it would be lost with the master.
+    #[error("{acknowledged} of {demanded} redis replicas confirmed in time")]
+    Replicas {
+        /// Replicas that confirmed.
+        acknowledged: u32,
+        /// How many had to.
+        demanded: u32,
+    },
     /// Redis is away, loading, read-only after a failover, or slow.
     #[error(transparent)]
     Unavailable(QueueError),
@@ -28,7 +39,18 @@ impl EnqueueError {
     pub fn label(&self) -> &'static str {
         match self {
             Self::OutOfMemory => "redis_out_of_memory",
+            Self::Replicas { .. } => "redis_replicas",
             Self::Unavailable(_) => "redis_unavailable",
+        }
+    }
+}
+
+impl From<redis::RedisError> for EnqueueError {
+    fn from(error: redis::RedisError) -> Self {
+        if error.code() == Some("OOM") {
+            Self::OutOfMemory
+        } else {
+            Self::Unavailable(error.into())
         }
     }
 }
@@ -37,37 +59,52 @@ impl EnqueueError {
 /// that arrive together share a write, and an fsync where Redis makes one (`appendfsync always`).
 #[derive(Clone)]
 pub struct Producer {
-    connection: ConnectionManager,
+    link: Link,
     keys: Keys,
+    replicas: u32,
 }
 
 impl Producer {
-    /// Prepares a lazy connection; nothing is sent yet. Needs a tokio runtime.
+    /// Prepares a lazy connection; nothing is sent yet. Needs a tokio runtime. With `replicas` above zero an entry
+    /// counts as enqueued only when so many replicas have confirmed it (`WAIT`), too.
     ///
     /// # Errors
     /// [`QueueError::BadUrl`].
-    pub fn new(url: &str, keys: Keys) -> Result<Self, QueueError> {
+    pub fn new(url: &str, keys: Keys, replicas: u32) -> Result<Self, QueueError> {
         Ok(Self {
-            connection: manager(url)?,
+            link: Link::new(url)?,
             keys,
+            replicas,
         })
     }
 
     /// Adds one entry. No `MAXLEN`: nothing is ever trimmed in silence.
     ///
     /// # Errors
-    /// [`EnqueueError`] when Redis has not confirmed within [`RESPONSE_TIMEOUT`].
+    /// [`EnqueueError`] when Redis has not confirmed within [`super::RESPONSE_TIMEOUT`].
     pub async fn enqueue(&self, entry: &Entry) -> Result<Receipt, EnqueueError> {
         let mut command = redis::cmd("XADD");
         command.arg(&self.keys.events).arg("*");
         command.arg(FIELD_VERSION).arg(VERSION);
         command.arg(FIELD_META).arg(entry.encode_meta());
         command.arg(FIELD_BODY).arg(&entry.body[..]);
-        let mut connection = self.connection.clone();
-        match within(RESPONSE_TIMEOUT, command.query_async::<()>(&mut connection)).await {
-            Ok(()) => Ok(Receipt(())),
-            Err(QueueError::Redis(error)) if error.code() == Some("OOM") => Err(EnqueueError::OutOfMemory),
-            Err(error) => Err(EnqueueError::Unavailable(error)),
+        let mut link = self.link.clone();
+        if self.replicas == 0 {
+            command.query_async::<()>(&mut link).await?;
+            return Ok(Receipt(()));
         }
+        let mut pipe = redis::pipe();
+        pipe.add_command(command).ignore();
+        pipe.cmd("WAIT")
+            .arg(self.replicas)
+            .arg(REPLICAS_TIMEOUT.as_millis());
+        let (acknowledged,): (u32,) = pipe.query_async(&mut link).await?;
+        if acknowledged < self.replicas {
+            return Err(EnqueueError::Replicas {
+                acknowledged,
+                demanded: self.replicas,
+            });
+        }
+        Ok(Receipt(()))
     }
 }
