@@ -104,12 +104,10 @@ async fn close(claims: Claims, pipeline: Pipeline) {
     // The error would be a panic of the fetcher; closing goes on without it.
     drop(fetcher.await);
     // Not before: the read that was under way when the stop came may have claimed one more chunk.
-    let mut untouched = Vec::new();
     while let Ok(chunk) = chunks.try_recv() {
-        untouched.extend(chunk.into_iter().map(|claimed| claimed.id));
-    }
-    if !untouched.is_empty() {
-        pipeline.hand_back(&untouched).await;
+        let deliveries = chunk.first().map_or(1, |claimed| claimed.deliveries);
+        let untouched: Vec<_> = chunk.into_iter().map(|claimed| claimed.id).collect();
+        pipeline.hand_back(&untouched, deliveries).await;
     }
     if let Err(error) = pipeline.consumer.leave().await {
         tracing::warn!("the consumer's name stays in the group: {error}");

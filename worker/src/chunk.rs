@@ -63,10 +63,12 @@ impl Pipeline {
     pub async fn run(&self, chunk: Vec<Claimed>) {
         let started = Instant::now();
         let entries = chunk.len();
+        // Entries are only ever claimed together when they were delivered equally often.
+        let deliveries = chunk.first().map_or(1, |claimed| claimed.deliveries);
         let mut batches = vec![chunk.into_iter().map(Item::new).collect::<Vec<_>>()];
         // A stack: its depth is the logarithm of the chunk's size.
         while let Some(mut batch) = batches.pop() {
-            match self.commit(&batch, &batches).await {
+            match self.commit(&batch, &batches, deliveries).await {
                 Verdict::Committed(fates) => self.settle(&batch, &fates).await,
                 Verdict::Culprit(failure) if batch.len() == 1 => {
                     batches.extend(batch.pop().map(|item| vec![item.parked(failure)]));
@@ -77,7 +79,7 @@ impl Pipeline {
                 }
                 Verdict::Stopped => {
                     batches.push(batch);
-                    return self.hand_back(&ids(batches.iter().flatten())).await;
+                    return self.hand_back(&ids(batches.iter().flatten()), deliveries).await;
                 }
             }
         }
@@ -85,11 +87,12 @@ impl Pipeline {
     }
 
     /// One batch, tried until Postgres has an opinion about its content. `waiting` are the chunk's others.
-    async fn commit(&self, batch: &[Item], waiting: &[Vec<Item>]) -> Verdict {
+    async fn commit(&self, batch: &[Item], waiting: &[Vec<Item>], deliveries: u32) -> Verdict {
         let mut waits = pauses(PAUSE_MAX);
+        let mut is_forgiven = false;
         loop {
-            self.leases
-                .touch(&ids(waiting.iter().flatten().chain(batch)), Instant::now());
+            let held = || ids(waiting.iter().flatten().chain(batch));
+            self.leases.touch(&held(), Instant::now());
             let attempt = AssertUnwindSafe(transact(&self.store, batch)).catch_unwind();
             let trouble = match tokio::time::timeout(ATTEMPT_TIMEOUT, attempt).await {
                 Ok(Ok(Ok(fates))) => {
@@ -107,6 +110,10 @@ impl Pipeline {
                 Err(_) => "postgres did not answer in time".to_owned(),
             };
             report::waiting(&self.readiness, POSTGRES, &trouble);
+            if !is_forgiven {
+                // Failing, it counts as one of their deaths if this worker is killed while it waits.
+                is_forgiven = self.consumer.forgive(&held(), deliveries).await.is_ok();
+            }
             let delay = waits.next().unwrap_or(PAUSE_MAX);
             tokio::select! {
                 () = self.stop.cancelled() => return Verdict::Stopped,
@@ -131,8 +138,8 @@ impl Pipeline {
     }
 
     /// Gives entries to whoever comes next.
-    pub async fn hand_back(&self, ids: &[StreamId]) {
-        if let Err(error) = self.consumer.hand_back(ids).await {
+    pub async fn hand_back(&self, ids: &[StreamId], deliveries: u32) {
+        if let Err(error) = self.consumer.hand_back(ids, deliveries).await {
             tracing::warn!(
                 entries = ids.len(),
                 "not handed back, the lease will run out: {error}"

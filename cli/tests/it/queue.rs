@@ -105,12 +105,41 @@ async fn what_is_handed_back_goes_at_once_and_does_not_count_against_the_entry()
     let (a, b) = (rig.consumer("a"), rig.consumer("b"));
     let held = ids(&claim(&a, 1).await);
     for _ in 0..=DELIVERIES_MAX {
-        assert_eq!(a.hand_back(&held).await.expect("an answer"), 1);
+        assert_eq!(a.hand_back(&held, 1).await.expect("an answer"), 1);
         let taken = a.take_over().await.expect("an answer");
         assert_eq!(taken.len(), 1, "no waiting for the lease");
         assert_eq!(taken[0].deliveries, 1);
     }
-    assert_eq!(b.hand_back(&held).await.expect("an answer"), 0, "not its own");
+    assert_eq!(b.hand_back(&held, 1).await.expect("an answer"), 0, "not its own");
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_forgiven_does_not_count_and_the_lease_stays() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(0, 1)]).await;
+    let (a, b) = (rig.consumer("a"), rig.consumer("b"));
+    let held = ids(&claim(&a, 1).await);
+    for _ in 0..=DELIVERIES_MAX {
+        a.forgive(&held, 1).await.expect("an answer");
+        assert!(b.take_over().await.expect("an answer").is_empty(), "leased");
+        let_leases_run_out(&rig, &a, &held, deliveries_of(&rig).await).await;
+        assert_eq!(a.take_over().await.expect("an answer")[0].deliveries, 1);
+    }
+    let_leases_run_out(&rig, &a, &held, 3).await;
+    assert_eq!(b.take_over().await.expect("an answer")[0].deliveries, 4);
+    b.forgive(&held, 4).await.expect("an answer");
+    assert_eq!(deliveries_of(&rig).await, 3, "the others stay");
+    a.forgive(&held, 1).await.expect("an answer");
+    assert_eq!(deliveries_of(&rig).await, 3, "not its own");
+}
+
+/// What Redis shows for the only pending entry.
+async fn deliveries_of(rig: &Rig) -> u32 {
+    let mut command = redis::cmd("XPENDING");
+    command.arg(rig.keys().events).arg(GROUP).arg("-").arg("+").arg(1);
+    let pending: Vec<(String, String, u64, u32)> =
+        command.query_async(&mut rig.redis().await).await.expect("a list");
+    pending[0].3
 }
 
 #[tokio::test]

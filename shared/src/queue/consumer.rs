@@ -267,12 +267,31 @@ impl Consumer {
         Ok(())
     }
 
+    /// Does not count a delivery (the one of number `deliveries`) against entries: what keeps them from being done is
+    /// not their content. Who is killed while it waits for Postgres does not make them look like killers.
+    ///
+    /// # Errors
+    /// [`QueueError`]; it then counts.
+    pub async fn forgive(&self, ids: &[StreamId], deliveries: u32) -> Result<(), QueueError> {
+        for ids in ids.chunks(IDS_PER_CALL_MAX) {
+            let mut call = scripts::FORGIVE.prepare_invoke();
+            call.key(&self.keys.events).arg(GROUP).arg(&self.name);
+            call.arg(deliveries.saturating_sub(1));
+            for id in ids {
+                call.arg(id.to_string());
+            }
+            call.invoke_async::<()>(&mut self.control.clone()).await?;
+        }
+        Ok(())
+    }
+
     /// Hands unfinished entries back, so that another consumer takes them at once instead of after the
-    /// lease. The delivery does not count against them. Returns how many were handed back.
+    /// lease. The delivery (the one of number `deliveries`) does not count against them. Returns how many were handed
+    /// back.
     ///
     /// # Errors
     /// [`QueueError`]; the entries are then taken over when the lease runs out.
-    pub async fn hand_back(&self, ids: &[StreamId]) -> Result<usize, QueueError> {
+    pub async fn hand_back(&self, ids: &[StreamId], deliveries: u32) -> Result<usize, QueueError> {
         let mut handed_back = 0;
         let idle_ms = LEASE.as_millis().to_string();
         for ids in ids.chunks(IDS_PER_CALL_MAX) {
@@ -281,6 +300,7 @@ impl Consumer {
                 .arg(GROUP)
                 .arg(&self.name)
                 .arg(&idle_ms)
+                .arg(deliveries.saturating_sub(1))
                 .arg(NOBODY);
             for id in ids {
                 call.arg(id.to_string());

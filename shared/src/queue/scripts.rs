@@ -1,4 +1,4 @@
-//! The three places where a check and its consequence must be one step in Redis.
+//! The four places where a check and its consequence must be one step in Redis.
 
 use std::sync::LazyLock;
 
@@ -22,20 +22,40 @@ return #mine",
     )
 });
 
+/// Takes a delivery back from the count of those ids that still belong to the consumer: they did nothing wrong, and
+/// whatever ends this worker now is not their doing.
+/// Arguments: group, consumer, deliveries to show, ids.
+pub(super) static FORGIVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local mine = {}
+for i = 4, #ARGV do
+  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
+  if #pending == 1 then mine[#mine + 1] = ARGV[i] end
+end
+if #mine > 0 then
+  local claim = {KEYS[1], ARGV[1], ARGV[2], 0}
+  for _, id in ipairs(mine) do claim[#claim + 1] = id end
+  for _, word in ipairs({'RETRYCOUNT', ARGV[3], 'JUSTID'}) do claim[#claim + 1] = word end
+  redis.call('XCLAIM', unpack(claim))
+end
+return #mine",
+    )
+});
+
 /// Hands entries back: anyone may take them at once, and the delivery that ends here does not count,
 /// because the entry did nothing wrong. They wait under a name of nobody's, so that who hands them back can
 /// leave the group.
-/// Arguments: group, consumer, idle milliseconds to show, nobody's name, ids. Returns how many were handed back.
+/// Arguments: group, consumer, idle milliseconds and deliveries to show, nobody's name, ids. Returns how many were handed back.
 pub(super) static HAND_BACK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local count = 0
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
   if #pending == 1 then
-    local deliveries = math.max(pending[1][4] - 1, 0)
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[4], 0, ARGV[i],
-               'IDLE', ARGV[3], 'RETRYCOUNT', deliveries, 'JUSTID')
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[5], 0, ARGV[i],
+               'IDLE', ARGV[3], 'RETRYCOUNT', ARGV[4], 'JUSTID')
     count = count + 1
   end
 end
