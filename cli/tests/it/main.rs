@@ -5,6 +5,7 @@
 
 mod catalog;
 mod commands;
+mod crashes;
 mod dev;
 mod failover;
 mod fixtures;

@@ -131,18 +131,6 @@ async fn check(rig: &Rig, scenario: &Scenario, order: usize, delivered: usize) {
     assert_eq!(rig.count(violations).await, 0, "{}", scenario.name);
 }
 
-async fn empty(rig: &Rig) {
-    let tables = "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'
-                  AND tablename NOT IN ('_sqlx_migrations', 'schema_compatibility')";
-    let tables = rig.text(tables).await.expect("tables");
-    // The ledger refuses to be emptied, as it should.
-    rig.execute(&format!(
-        "SET session_replication_role = replica; TRUNCATE {tables}; SET session_replication_role = origin"
-    ))
-    .await;
-    rig.execute("INSERT INTO ledger_check DEFAULT VALUES").await;
-}
-
 fn files() -> Option<Vec<PathBuf>> {
     let folder = shared_data("scenarios")?;
     let entries = std::fs::read_dir(folder).expect("a folder");
@@ -163,7 +151,7 @@ async fn every_scenario_ends_as_expected_in_any_order() {
         for (number, order) in orders(&scenario.deliveries).into_iter().enumerate() {
             apply(&rig, &scenario.endpoint, &order, &mut dice).await;
             check(&rig, &scenario, number, order.len()).await;
-            empty(&rig).await;
+            rig.empty().await;
         }
     }
 }
@@ -220,7 +208,7 @@ async fn a_second_full_of_changes_ends_the_same_in_every_order() {
         let stands = "SELECT event_id || ' ' || status || ' ' || cancel_at_period_end FROM subscriptions";
         assert_eq!(rig.text(stands).await.as_deref(), Some("evt_a active true"));
         assert_eq!(rig.count("SELECT quantity FROM subscription_items").await, 2);
-        empty(&rig).await;
+        rig.empty().await;
     }
 }
 

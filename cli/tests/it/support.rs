@@ -91,6 +91,20 @@ impl Rig {
         usual.into_iter().chain(more.iter().copied()).collect()
     }
 
+    /// Deletes every row.
+    pub async fn empty(&self) {
+        let tables =
+            "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public'
+                      AND tablename NOT IN ('_sqlx_migrations', 'schema_compatibility')";
+        let tables = self.text(tables).await.expect("tables");
+        // The ledger refuses to be emptied, as it should.
+        self.execute(&format!(
+            "SET session_replication_role = replica; TRUNCATE {tables}; SET session_replication_role = origin"
+        ))
+        .await;
+        self.execute("INSERT INTO ledger_check DEFAULT VALUES").await;
+    }
+
     pub fn keys(&self) -> Keys {
         Keys::new(&self.prefix, 0)
     }
