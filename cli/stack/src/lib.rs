@@ -82,6 +82,8 @@ impl Options {
             redis: Some(RedisOptions::default()),
             postgres: Some(PostgresOptions {
                 durability: Durability::Throwaway,
+                // Many tests share it, and some of them are crowds.
+                max_connections: 200,
                 ..PostgresOptions::default()
             }),
             ..Self::default()

@@ -10,6 +10,7 @@ mod dev;
 mod failover;
 mod fixtures;
 mod idle;
+mod ledger;
 mod processes;
 mod queue;
 mod reckon;

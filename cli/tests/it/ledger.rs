@@ -1,0 +1,119 @@
+//! Credits: spent by many at once, guarded by the database, checked, and moved by the clock.
+
+mod append_only;
+mod crowd;
+mod spend;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use domain::Policy;
+use domain::credits::Owner;
+use serde_json::{Value, json};
+use shared::queue::{Claimed, StreamId};
+use store::Store;
+use worker::item::Item;
+use worker::reckon::{MARKS_MAX, reckon};
+use worker::transact::transact;
+
+use crate::support::{Rig, entry, event, unique};
+
+/// When things are bought here, unix seconds: 15 January 2027.
+pub const NOW: i64 = 1_800_000_000;
+
+/// Credits that were bought, one for each cent.
+#[derive(Clone)]
+pub struct TopUp {
+    id: String,
+    object: Value,
+}
+
+impl TopUp {
+    pub fn new(id: &str, owner: &Owner, credits: i64) -> Self {
+        let owner_id = format!("{}_id", owner.kind());
+        let object = json!({
+            "id": format!("cs_{id}"), "object": "checkout.session", "mode": "payment", "status": "complete",
+            "payment_status": "paid", "payment_intent": format!("pi_{id}"), "created": NOW,
+            "amount_total": credits, "currency": "usd",
+            "metadata": {owner_id: owner.id(), "credits": credits.to_string()},
+        });
+        let id = id.to_owned();
+        Self { id, object }
+    }
+
+    pub fn event(&self) -> Bytes {
+        let id = format!("evt_{}", unique());
+        event(&id, "checkout.session.completed", NOW, &self.object)
+    }
+
+    /// Money goes back, and credits with it.
+    pub fn refund(&self, number: u32, cents: i64, status: &str, created: i64) -> Bytes {
+        let refund = json!({"id": format!("re_{}_{number}", self.id), "object": "refund", "amount": cents,
+            "currency": "usd", "status": status, "payment_intent": self.object["payment_intent"]});
+        event(&format!("evt_{}", unique()), "refund.updated", created, &refund)
+    }
+}
+
+pub fn user(id: &str) -> Owner {
+    Owner::User(id.to_owned())
+}
+
+pub fn team(id: &str) -> Owner {
+    Owner::Team(id.to_owned())
+}
+
+/// Events and all their effects, as a worker would bring them about.
+pub async fn apply(store: &Store, policy: &Policy, events: &[Bytes]) {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let item = |body: &Bytes| {
+        Item::new(Claimed {
+            id: StreamId {
+                ms: 1,
+                seq: NEXT.fetch_add(1, Ordering::Relaxed),
+            },
+            deliveries: 1,
+            entry: Ok(entry(body)),
+            fields: Vec::new(),
+        })
+    };
+    let items: Vec<Item> = events.iter().map(item).collect();
+    transact(store, &items).await.expect("committed");
+    settle(store, policy).await;
+}
+
+/// Reckons until nothing is marked.
+pub async fn settle(store: &Store, policy: &Policy) {
+    while reckon(store, policy, MARKS_MAX)
+        .await
+        .expect("reckoned")
+        .is_some()
+    {}
+}
+
+/// Sells credits.
+pub async fn sell(store: &Store, sales: &[TopUp]) {
+    let events: Vec<Bytes> = sales.iter().map(TopUp::event).collect();
+    apply(store, &Policy::default(), &events).await;
+}
+
+/// What an owner has.
+pub async fn balance(rig: &Rig, owner: &Owner) -> i64 {
+    rig.count(&format!(
+        "SELECT coalesce((SELECT balance FROM ledger_accounts
+             WHERE (account, owner_kind, owner_id) = ('', '{}', '{}')), 0)",
+        owner.kind(),
+        owner.id()
+    ))
+    .await
+}
+
+/// What a statement is refused with: the constraint if there is one, else the SQLSTATE. Panics when it is not.
+pub async fn refusal(rig: &Rig, sql: &str) -> String {
+    let result = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+        .execute(&rig.pool)
+        .await;
+    let error = result.expect_err(sql);
+    let error = error.as_database_error().expect("Postgres refuses");
+    let code = error.code().unwrap_or_default().into_owned();
+    error.constraint().map_or(code, str::to_owned)
+}
