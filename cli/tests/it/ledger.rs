@@ -2,6 +2,7 @@
 
 mod append_only;
 mod crowd;
+mod history;
 mod spend;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ use crate::support::{Rig, entry, event, unique};
 
 /// When things are bought here, unix seconds: 15 January 2027.
 pub const NOW: i64 = 1_800_000_000;
+pub const DAY: i64 = 86_400;
 
 /// Credits that were bought, one for each cent.
 #[derive(Clone)]
@@ -39,6 +41,12 @@ impl TopUp {
         });
         let id = id.to_owned();
         Self { id, object }
+    }
+
+    /// The same, for a while.
+    pub fn for_days(mut self, days: i64) -> Self {
+        self.object["metadata"]["credits_expire_days"] = json!(days.to_string());
+        self
     }
 
     pub fn event(&self) -> Bytes {

@@ -122,7 +122,8 @@ pub(crate) async fn append(
     append_lines(connection, &column!(transfers, it => it.line())).await
 }
 
-/// Appends transfers. The database moves the balances.
+/// Appends transfers. The database moves the balances. The accounts are locked before ids are taken: of one account,
+/// ids come in the order in which transfers are committed, so that a history only ever grows at its end.
 pub(crate) async fn append_lines(
     connection: &mut PgConnection,
     lines: &[Line<'_>],
@@ -132,17 +133,24 @@ pub(crate) async fn append_lines(
     }
     open_accounts(connection, lines).await?;
     sqlx::query(
-        "INSERT INTO ledger_transfers
+        "WITH line AS MATERIALIZED (
+             SELECT n.*, o.id AS owner, p.id AS platform
+             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::text[],
+                         $8::bigint[], $9::text[], $10::text[], $11::bigint[])
+                  AS n (account, owner_kind, owner_id, side, key, seq, kind, credits, source_kind, source_id, expires_at)
+             JOIN ledger_accounts o ON (o.account, o.owner_kind, o.owner_id) = (n.account, n.owner_kind, n.owner_id)
+             JOIN ledger_accounts p ON (p.account, p.owner_kind, p.owner_id)
+                                     = (n.account, 'platform', ledger_platform(n.side, n.owner_id))),
+         locked AS MATERIALIZED (
+             SELECT id FROM ledger_accounts
+             WHERE id = ANY (ARRAY(SELECT owner FROM line UNION SELECT platform FROM line))
+             ORDER BY id FOR NO KEY UPDATE)
+         INSERT INTO ledger_transfers
              (account, key, seq, kind, from_id, to_id, amount, source_kind, source_id, expires_at)
-         SELECT n.account, n.key, n.seq, n.kind,
-                CASE WHEN n.credits > 0 THEN p.id ELSE o.id END, CASE WHEN n.credits > 0 THEN o.id ELSE p.id END,
-                abs(n.credits), n.source_kind, n.source_id, to_timestamp(n.expires_at)
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::text[],
-                     $8::bigint[], $9::text[], $10::text[], $11::bigint[])
-              AS n (account, owner_kind, owner_id, side, key, seq, kind, credits, source_kind, source_id, expires_at)
-         JOIN ledger_accounts o ON (o.account, o.owner_kind, o.owner_id) = (n.account, n.owner_kind, n.owner_id)
-         JOIN ledger_accounts p ON (p.account, p.owner_kind, p.owner_id)
-                                 = (n.account, 'platform', ledger_platform(n.side, n.owner_id))",
+         SELECT account, key, seq, kind,
+                CASE WHEN credits > 0 THEN platform ELSE owner END, CASE WHEN credits > 0 THEN owner ELSE platform END,
+                abs(credits), source_kind, source_id, to_timestamp(expires_at)
+         FROM line WHERE (SELECT count(*) FROM locked) > 0",
     )
     .bind(column!(lines, it => it.account))
     .bind(column!(lines, it => it.transfer.place.owner.kind()))
