@@ -1,8 +1,10 @@
 //! Credits: spent by many at once, guarded by the database, checked, and moved by the clock.
 
 mod append_only;
+mod check;
 mod crowd;
 mod history;
+mod rules;
 mod spend;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,6 +61,18 @@ impl TopUp {
         let refund = json!({"id": format!("re_{}_{number}", self.id), "object": "refund", "amount": cents,
             "currency": "usd", "status": status, "payment_intent": self.object["payment_intent"]});
         event(&format!("evt_{}", unique()), "refund.updated", created, &refund)
+    }
+
+    /// Somebody's bank is asked for the money.
+    pub fn dispute(&self, cents: i64, status: &str, created: i64) -> Bytes {
+        let dispute = json!({"id": format!("dp_{}", self.id), "object": "dispute", "amount": cents,
+            "currency": "usd", "status": status, "payment_intent": self.object["payment_intent"]});
+        event(
+            &format!("evt_{}", unique()),
+            "charge.dispute.updated",
+            created,
+            &dispute,
+        )
     }
 }
 

@@ -164,15 +164,18 @@ async fn transfers(
     position: &mut Position,
     rows: i64,
 ) -> Result<Vec<Violation>, sqlx::Error> {
-    let last: Option<i64> = sqlx::query_scalar(
-        "SELECT max(id) FROM (SELECT id FROM ledger_transfers WHERE id > $1 ORDER BY id LIMIT $2) AS portion",
+    let portion: (Option<i64>, i64) = sqlx::query_as(
+        "SELECT max(id), count(*) FROM (SELECT id FROM ledger_transfers WHERE id > $1 ORDER BY id LIMIT $2) AS portion",
     )
     .bind(position.transfer)
     .bind(rows)
     .fetch_one(&mut *connection)
     .await?;
-    let Some(last) = last else {
+    // Not only when there are none left: somebody may add some before each step.
+    if portion.1 < rows {
         position.stage = "sources".to_owned();
+    }
+    let Some(last) = portion.0 else {
         return Ok(Vec::new());
     };
     let mut violations = Vec::new();
