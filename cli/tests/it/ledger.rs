@@ -1,12 +1,18 @@
 //! Credits: spent by many at once, guarded by the database, checked, and moved by the clock.
 
 mod append_only;
+mod canceled;
 mod check;
 mod crowd;
+mod expiring;
+mod free;
 mod history;
+mod process;
 mod rules;
 mod spend;
+mod told;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -15,8 +21,12 @@ use domain::credits::Owner;
 use serde_json::{Value, json};
 use shared::queue::{Claimed, StreamId};
 use store::Store;
+use store::sweep::ProblemAfter;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 use worker::item::Item;
 use worker::reckon::{MARKS_MAX, reckon};
+use worker::sweeper::{Swept, sweep};
 use worker::transact::transact;
 
 use crate::support::{Rig, entry, event, unique};
@@ -110,6 +120,51 @@ pub async fn settle(store: &Store, policy: &Policy) {
         .expect("reckoned")
         .is_some()
     {}
+}
+
+/// Sweeps as if it were `now`, and brings about what follows.
+pub async fn swept(store: &Store, policy: &Policy, now: i64) -> Swept {
+    let swept = sweep(store, policy, now, &mut ProblemAfter::default())
+        .await
+        .expect("swept");
+    settle(store, policy).await;
+    swept
+}
+
+/// Several sweep at the same moment, each with connections of its own. Returns what they did together.
+pub async fn swept_together(rig: &Rig, sweepers: usize, policy: &Policy, now: i64) -> Swept {
+    let start = Arc::new(Barrier::new(sweepers));
+    let mut running = JoinSet::new();
+    for _ in 0..sweepers {
+        let (store, start, policy) = (rig.store(), Arc::clone(&start), *policy);
+        running.spawn(async move {
+            store.outstanding("").await.expect("connected");
+            start.wait().await;
+            sweep(&store, &policy, now, &mut ProblemAfter::default()).await
+        });
+    }
+    let mut all = Swept::default();
+    while let Some(one) = running.join_next().await {
+        let one = one.expect("no panic").expect("swept");
+        all.canceled += one.canceled;
+        all.expired += one.expired;
+        all.free += one.free;
+        all.problems += one.problems;
+    }
+    all
+}
+
+/// A subscription of a price, of the user or team that `metadata` names.
+pub fn subscription(id: &str, metadata: &Value, status: &str, ended_at: Option<i64>) -> Bytes {
+    let object = json!({"id": id, "object": "subscription", "customer": format!("cus_{id}"), "status": status,
+        "ended_at": ended_at, "canceled_at": ended_at, "metadata": metadata,
+        "items": {"data": [{"id": format!("si_{id}"), "price": "price_1", "quantity": 1}]}});
+    event(
+        &format!("evt_{}", unique()),
+        "customer.subscription.updated",
+        NOW,
+        &object,
+    )
 }
 
 /// Sells credits.

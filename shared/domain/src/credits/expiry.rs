@@ -18,7 +18,8 @@ pub struct Expiry {
     pub key: String,
     /// What was left of it, and is no more.
     pub credits: i64,
-    /// What had been used of it.
+    /// What had been used of it; more than it had when later lots were used, too, or more than all. Should it grow
+    /// again, as by a dispute that is won, that counts first.
     pub used: i64,
 }
 
