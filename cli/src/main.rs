@@ -5,6 +5,7 @@ mod dev;
 mod healthcheck;
 mod http;
 mod idle;
+mod ledger;
 mod migrate;
 mod reckon;
 mod simulate;
@@ -51,6 +52,9 @@ enum Command {
     /// Show what Postgres holds: users, subscriptions, payments, credits
     #[command(after_help = state::HELP)]
     State(state::Options),
+    /// Check the credit ledger; show balances, histories, and what is outstanding
+    #[command(after_help = ledger::HELP)]
+    Ledger(ledger::Options),
     /// Mark everything, so that workers reckon all effects anew
     #[command(after_help = reckon::HELP)]
     Reckon(reckon::Options),
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Command::Migrate(options) => migrate::main(&options),
         Command::Catalog(options) => catalog::main(&options),
         Command::State(options) => state::main(&options),
+        Command::Ledger(options) => ledger::main(&options),
         Command::Reckon(options) => reckon::main(&options),
         Command::Idle(options) => idle::main(&options),
         Command::Simulate(options) => simulate::main(&options),

@@ -3,6 +3,7 @@
 mod append_only;
 mod canceled;
 mod check;
+mod command;
 mod crowd;
 mod expiring;
 mod free;

@@ -151,7 +151,11 @@ async fn of_two_users_one_is_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_refuse_a_schema_that_does_not_suit_and_a_missing_database() {
     let rig = Rig::unmigrated().await;
-    let commands: [&[&str]; 4] = [
+    let commands: [&[&str]; 8] = [
+        &["ledger", "check"],
+        &["ledger", "history", "user", "u"],
+        &["ledger", "balance", "user", "u"],
+        &["ledger", "outstanding"],
         &["reckon", "--all"],
         &["state"],
         &["catalog", "show"],

@@ -51,9 +51,22 @@ pub struct Violation {
     pub detail: String,
 }
 
+/// A round that was begun on request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// Its number.
+    pub round: i64,
+    /// When, as Postgres writes it.
+    begun_at: String,
+}
+
 /// What a step came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Step {
+    /// What it was about: `accounts`, `transfers`, `sources`, or their `sum`.
+    pub stage: String,
+    /// Through which id, of accounts and of transfers; 0 of the others.
+    pub through: i64,
     /// The round that is under way now.
     pub round: i64,
     /// Whether this step ended the one before it.
@@ -74,26 +87,57 @@ struct Position {
 }
 
 impl Store {
-    /// Begins a round anew, and returns its number. `from_zero` forgets how far accounts were summed up, so that every
+    /// Begins a round anew. `from_zero` forgets how far accounts were summed up, so that every
     /// transfer is read again.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn begin_check(&self, from_zero: bool) -> Result<i64, StoreError> {
+    pub async fn begin_check(&self, from_zero: bool) -> Result<Begun, StoreError> {
         let mut tx = self.begin().await?;
-        let round = sqlx::query_scalar(
+        let row = sqlx::query(
             "UPDATE ledger_check SET stage = 'accounts', next_account = 0, next_transfer = 0, next_source = DEFAULT,
-                 round = round + 1, begun_at = clock_timestamp() RETURNING round",
+                 round = round + 1, begun_at = clock_timestamp() RETURNING round, begun_at::text",
         )
         .fetch_one(&mut *tx.0)
         .await?;
+        let begun = Begun {
+            round: row.try_get(0)?,
+            begun_at: row.try_get(1)?,
+        };
         if from_zero {
             sqlx::query("DELETE FROM ledger_checkpoints")
                 .execute(&mut *tx.0)
                 .await?;
         }
         tx.commit().await?;
-        Ok(round)
+        Ok(begun)
+    }
+
+    /// Whether everything has been looked at since a round was begun, by whoever took the steps: that round has ended,
+    /// or one that was begun in its place.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_checked(&self, begun: &Begun) -> Result<bool, StoreError> {
+        let is_checked =
+            sqlx::query_scalar("SELECT coalesce(checked_at > $1::timestamptz, false) FROM ledger_check")
+                .bind(&begun.begun_at)
+                .fetch_one(self.pool())
+                .await?;
+        Ok(is_checked)
+    }
+
+    /// The newest ids of accounts and transfers: as far as a round has to go.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn newest_ids(&self) -> Result<(i64, i64), StoreError> {
+        let ids = sqlx::query_as(
+            "SELECT (SELECT coalesce(max(id), 0) FROM ledger_accounts), (SELECT coalesce(max(id), 0) FROM ledger_transfers)",
+        )
+        .fetch_one(self.pool())
+        .await?;
+        Ok(ids)
     }
 
     /// Takes the next step, over at most some `rows` rows. While somebody else takes one: waits for them, or (without
@@ -107,7 +151,7 @@ impl Store {
             return Ok(None);
         };
         position.settled_id = settle(&mut tx.0).await?;
-        let round = position.round;
+        let (round, stage) = (position.round, position.stage.clone());
         let broken = rules::step(&mut tx.0, &mut position, i64::from(rows.max(1))).await?;
         let found = note(&mut tx.0, &broken, round).await?;
         if position.round > round {
@@ -115,7 +159,14 @@ impl Store {
         }
         proceed(&mut tx.0, &position, round).await?;
         tx.commit().await?;
+        let through = match stage.as_str() {
+            "accounts" => position.account,
+            "transfers" => position.transfer,
+            _ => 0,
+        };
         Ok(Some(Step {
+            stage,
+            through,
             round: position.round,
             ended_round: position.round > round,
             found,

@@ -48,6 +48,15 @@ impl Balance {
         let some = self.teams.iter().map(|(_, credits)| (*credits).max(0));
         some.fold(0, i64::saturating_add)
     }
+
+    /// What can be spent now: nothing while the user owes.
+    #[must_use]
+    pub fn available(&self) -> i64 {
+        if self.own < 0 {
+            return 0;
+        }
+        self.own.saturating_add(self.of_teams())
+    }
 }
 
 impl Store {
@@ -110,6 +119,22 @@ impl Store {
             }
         }
         Ok(balance)
+    }
+
+    /// What an owner has, without what a user shares.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn credits_of(&self, account: &str, owner: &Owner) -> Result<i64, StoreError> {
+        let credits: Option<i64> = sqlx::query_scalar(
+            "SELECT balance FROM ledger_accounts WHERE (account, owner_kind, owner_id) = ($1, $2, $3)",
+        )
+        .bind(account)
+        .bind(owner.kind())
+        .bind(owner.id())
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(credits.unwrap_or(0))
     }
 
     /// Lets a user spend a team's credits. Returns whether that is new.
