@@ -1,6 +1,6 @@
-//! Subscriptions and the invoices that pay for them.
+//! Subscriptions: how they begin, and go on from period to period.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{DAY, History, MONTH};
 use crate::objects::{
@@ -9,8 +9,6 @@ use crate::objects::{
     charge::Charge,
     checkout::{Purchase, Session},
     invoice::Invoice,
-    invoice_line::Line,
-    invoice_payment::InvoicePayment,
     payment_intent::PaymentIntent,
     subscription::Subscription,
 };
@@ -22,6 +20,7 @@ const UPCOMING_DAYS: i64 = 7;
 const DRAFT_SECONDS: i64 = 3600;
 /// From an open invoice to the end of the first attempt to have it paid.
 pub(super) const ATTEMPT_SECONDS: i64 = 2;
+
 impl History<'_> {
     /// A customer registers.
     pub(super) fn register(&mut self) {
@@ -206,150 +205,5 @@ impl History<'_> {
 
     pub(super) fn first_invoice(&mut self, subscription: &Subscription) -> Invoice {
         self.draft(subscription, "subscription_create")
-    }
-
-    /// A draft for the running period of `subscription`, not announced yet.
-    pub(super) fn draft(&mut self, subscription: &Subscription, reason: &'static str) -> Invoice {
-        let line = Line {
-            id: self.id("il"),
-            amount: subscription.price.unit_amount,
-            description: format!("1 × {} plan (per month)", subscription.price.name),
-            price: subscription.price.clone(),
-            period: (subscription.period_start, subscription.period_end),
-            proration: None,
-        };
-        Invoice {
-            id: self.id("in"),
-            created: self.clock,
-            customer: self.customer.clone(),
-            subscription: subscription.id.clone(),
-            item: subscription.item_id.clone(),
-            billing_reason: reason,
-            status: "draft",
-            lines: vec![line],
-            discount: None,
-            amount_paid: 0,
-            amount_overpaid: 0,
-            period: (self.clock, self.clock),
-            number: None,
-            hosted: None,
-            automatically_finalizes_at: None,
-            attempt_count: 0,
-            next_payment_attempt: None,
-            finalized_at: None,
-            paid_at: None,
-            voided_at: None,
-            uncollectible_at: None,
-            out_of_band: false,
-            finalization_error: None,
-            intent: None,
-            charge: None,
-            account: self.catalogue.account.clone(),
-        }
-    }
-
-    /// Announces a draft and finalizes it in the same second.
-    pub(super) fn open_invoice(&mut self, invoice: &mut Invoice) {
-        self.emit("invoice.created", invoice.json(self.version));
-        self.finalize(invoice);
-    }
-
-    pub(super) fn finalize(&mut self, invoice: &mut Invoice) {
-        invoice.status = "open";
-        invoice.number = Some(self.customer.next_invoice_number());
-        invoice.hosted = Some(self.mint.text(56));
-        invoice.automatically_finalizes_at = None;
-        invoice.finalized_at = Some(self.clock);
-        self.emit("invoice.finalized", invoice.json(self.version));
-    }
-
-    /// The invoice is paid: by `charge`, or without one when nothing is due.
-    pub(super) fn settle(&mut self, invoice: &mut Invoice, charge: Option<&Charge>) {
-        if let Some(charge) = charge {
-            invoice.intent = Some(charge.intent.clone());
-            invoice.charge = Some(charge.id.clone());
-            invoice.attempt_count += 1;
-            self.link_payment(invoice, charge);
-        }
-        invoice.status = "paid";
-        invoice.amount_paid = invoice.total();
-        invoice.next_payment_attempt = None;
-        invoice.paid_at = Some(self.clock);
-        self.emit("invoice.paid", invoice.json(self.version));
-        self.emit("invoice.payment_succeeded", invoice.json(self.version));
-    }
-
-    /// The only current event that says which intent paid which invoice.
-    fn link_payment(&mut self, invoice: &Invoice, charge: &Charge) {
-        if !self.version.is_current() {
-            return;
-        }
-        let payment = InvoicePayment {
-            id: self.id("inpay"),
-            invoice: invoice.id.clone(),
-            intent: charge.intent.clone(),
-            amount: charge.amount,
-            currency: charge.currency.clone(),
-            created: invoice.finalized_at.unwrap_or(self.clock),
-            paid_at: self.clock,
-        };
-        self.emit("invoice_payment.paid", payment.json());
-    }
-
-    /// Announces a later state of an invoice, with what changed.
-    pub(super) fn change_invoice(
-        &mut self,
-        kind: &str,
-        invoice: &mut Invoice,
-        change: impl FnOnce(&mut Invoice),
-    ) {
-        let before = invoice.json(self.version);
-        change(invoice);
-        let after = invoice.json(self.version);
-        // Only *.updated documents previous_attributes.
-        if kind == "invoice.updated" {
-            self.emit_change(kind, &before, after);
-        } else {
-            self.emit(kind, after);
-        }
-    }
-
-    /// A new intent for what an invoice has due.
-    pub(super) fn intent_for(&mut self, invoice: &Invoice) -> PaymentIntent {
-        let currency = invoice.lines.first().map_or("usd", |line| line.price.currency);
-        self.new_intent(
-            invoice.total(),
-            currency,
-            Some(invoice.id.clone()),
-            json!({}),
-            Method::Card,
-        )
-    }
-
-    pub(super) fn new_intent(
-        &mut self,
-        amount: i64,
-        currency: &str,
-        invoice: Option<String>,
-        metadata: Value,
-        method: Method,
-    ) -> PaymentIntent {
-        PaymentIntent {
-            id: self.payment_id("pi"),
-            secret: self.mint.text(25),
-            created: self.clock,
-            amount,
-            currency: currency.to_owned(),
-            customer: self.customer.id.clone(),
-            invoice,
-            metadata,
-            method,
-            payment_method: self.id("pm"),
-            status: "requires_payment_method",
-            latest_charge: None,
-            failed_charge: None,
-            canceled_at: None,
-            cancellation_reason: None,
-        }
     }
 }

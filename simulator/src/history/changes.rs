@@ -1,38 +1,16 @@
-//! What becomes of a subscription: dunning, trials, upgrades, pauses, cancellations.
+//! What becomes of a subscription: dunning, trials, pauses, cancellations.
 
 use super::{DAY, History, MONTH, billing::ATTEMPT_SECONDS};
-use crate::objects::{
-    invoice::Invoice, invoice_line::Line, invoice_line::Proration, payment_intent::PaymentIntent,
-    subscription::Subscription,
-};
+use crate::objects::{invoice::Invoice, payment_intent::PaymentIntent, subscription::Subscription};
 
 /// `customer.subscription.trial_will_end` comes three days before the end.
 /// Source: <https://docs.stripe.com/billing/subscriptions/trials>.
 const TRIAL_NOTICE: i64 = 3 * DAY;
-/// A pending update lapses after 23 hours.
-/// Source: <https://docs.stripe.com/billing/subscriptions/pending-updates>.
-const PENDING_SECONDS: i64 = 23 * 3600;
 /// An incomplete subscription lapses after 23 hours.
 /// Source: <https://docs.stripe.com/billing/subscriptions/overview#subscription-lifecycle>.
 const INCOMPLETE_SECONDS: i64 = 23 * 3600;
 
 impl History<'_> {
-    /// A payment of an open invoice fails; `retry_in` is the time to the next attempt, seconds.
-    pub(super) fn decline_invoice(
-        &mut self,
-        invoice: &mut Invoice,
-        intent: &mut PaymentIntent,
-        retry_in: Option<i64>,
-    ) {
-        let charge = self.decline(intent);
-        let next = retry_in.map(|seconds| self.clock + seconds);
-        self.change_invoice("invoice.payment_failed", invoice, |invoice| {
-            invoice.attempt_count += 1;
-            invoice.charge = Some(charge.id);
-            invoice.next_payment_attempt = next;
-        });
-    }
-
     /// The status changes with nothing else.
     pub(super) fn set_status(&mut self, subscription: &mut Subscription, status: &'static str) {
         self.change_subscription(subscription, |subscription| subscription.status = status);
@@ -48,36 +26,6 @@ impl History<'_> {
         let charge = self.succeed(intent);
         self.settle(invoice, Some(&charge));
         self.set_status(subscription, "active");
-    }
-
-    /// The shop gives an invoice up for lost.
-    pub(super) fn write_off(&mut self, invoice: &mut Invoice) {
-        let now = self.clock;
-        self.change_invoice("invoice.marked_uncollectible", invoice, |invoice| {
-            invoice.status = "uncollectible";
-            invoice.uncollectible_at = Some(now);
-        });
-    }
-
-    /// The shop voids an invoice, which cancels its intent.
-    pub(super) fn void(&mut self, invoice: &mut Invoice, intent: &mut PaymentIntent) {
-        let now = self.clock;
-        self.change_invoice("invoice.voided", invoice, |invoice| {
-            invoice.status = "void";
-            invoice.voided_at = Some(now);
-            invoice.next_payment_attempt = None;
-        });
-        self.cancel_intent(intent, "void_invoice");
-    }
-
-    /// The bank wants to see the customer (3-D Secure) before a renewal is paid.
-    pub(super) fn require_action(&mut self, invoice: &mut Invoice, intent: &mut PaymentIntent) {
-        intent.status = "requires_action";
-        self.emit("payment_intent.requires_action", intent.json(self.version));
-        self.change_invoice("invoice.payment_action_required", invoice, |invoice| {
-            invoice.attempt_count += 1;
-        });
-        self.emit("invoice.payment_failed", invoice.json(self.version));
     }
 
     /// A subscription made by the API whose first payment never succeeds.
@@ -145,91 +93,6 @@ impl History<'_> {
         next.latest_invoice = Some(invoice.id);
         self.change_subscription(subscription, |subscription| *subscription = next);
         self.emit("customer.subscription.resumed", subscription.json(self.version));
-    }
-
-    /// From Pro to Team at half of the period, paid at once: one line takes back, one adds.
-    pub(super) fn upgrade(&mut self, subscription: &mut Subscription, paid: &Invoice) {
-        self.by_api();
-        let period = (subscription.period_start + MONTH / 2, subscription.period_end);
-        self.clock = self.clock.max(period.0);
-        let team = self.catalogue.team.clone();
-        let mut invoice = self.draft(subscription, "subscription_update");
-        invoice.lines = self.proration_lines(subscription, paid, period);
-        let mut intent = self.intent_for(&invoice);
-        invoice.intent = Some(intent.id.clone());
-        let id = invoice.id.clone();
-        self.change_subscription(subscription, |subscription| {
-            subscription.price = team;
-            subscription.latest_invoice = Some(id);
-        });
-        self.open_invoice(&mut invoice);
-        self.clock += ATTEMPT_SECONDS;
-        let charge = self.succeed(&mut intent);
-        self.settle(&mut invoice, Some(&charge));
-    }
-
-    fn proration_lines(
-        &mut self,
-        subscription: &Subscription,
-        paid: &Invoice,
-        period: (i64, i64),
-    ) -> Vec<Line> {
-        let team = self.catalogue.team.clone();
-        let credited = paid.lines.first().map(|line| (paid.id.clone(), line.id.clone()));
-        let unused = Line {
-            id: self.id("il"),
-            amount: -subscription.price.unit_amount / 2,
-            description: format!("Unused time on {} plan", subscription.price.name),
-            price: subscription.price.clone(),
-            period,
-            proration: Some(Proration {
-                invoice_item: self.id("ii"),
-                credits: credited,
-            }),
-        };
-        let remaining = Line {
-            id: self.id("il"),
-            amount: team.unit_amount / 2,
-            description: format!("Remaining time on {} plan", team.name),
-            price: team,
-            period,
-            proration: Some(Proration {
-                invoice_item: self.id("ii"),
-                credits: None,
-            }),
-        };
-        vec![unused, remaining]
-    }
-
-    /// A change of price that waits for its payment, which then succeeds or never comes.
-    pub(super) fn pend_update(&mut self, subscription: &mut Subscription, succeeds: bool) {
-        self.by_api();
-        self.pass(DAY, 3 * DAY);
-        let team = self.catalogue.team.clone();
-        let expires = self.clock + PENDING_SECONDS;
-        let wanted = team.clone();
-        self.change_subscription(subscription, |subscription| {
-            subscription.pending_update = Some((expires, wanted));
-        });
-        if succeeds {
-            self.pass(60, 3600);
-            self.change_subscription(subscription, |subscription| {
-                subscription.price = team;
-                subscription.pending_update = None;
-            });
-            self.emit(
-                "customer.subscription.pending_update_applied",
-                subscription.json(self.version),
-            );
-        } else {
-            self.by_itself();
-            self.clock = expires;
-            self.change_subscription(subscription, |subscription| subscription.pending_update = None);
-            self.emit(
-                "customer.subscription.pending_update_expired",
-                subscription.json(self.version),
-            );
-        }
     }
 
     /// The customer cancels for the end of the period.

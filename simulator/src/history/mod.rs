@@ -7,8 +7,11 @@
 mod billing;
 mod changes;
 mod free;
+mod invoices;
 mod money;
 mod notices;
+mod proration;
+mod reversals;
 mod shop;
 mod stories;
 

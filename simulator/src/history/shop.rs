@@ -1,4 +1,4 @@
-//! The customer's own data, what they may use, the shop's catalogue, and invoices in trouble.
+//! The customer's own data, what they may use, and the shop's catalogue.
 
 use super::{DAY, History, Setting};
 use crate::{
@@ -7,7 +7,6 @@ use crate::{
     objects::{
         catalogue::{Price, Product},
         entitlement::{Entitlement, summary},
-        invoice::Invoice,
         subscription::Subscription,
     },
 };
@@ -109,52 +108,5 @@ impl History<'_> {
         self.end(subscription, "cancellation_requested");
         let object = self.customer.json(self.version);
         self.emit("customer.deleted", object);
-    }
-
-    /// An invoice that cannot be finalized at first, is announced as due and overdue, and is then
-    /// paid out of band, a little too much.
-    pub(super) fn trouble(&mut self, subscription: &Subscription) {
-        self.by_api();
-        self.pass(3600, DAY);
-        let mut invoice = self.draft(subscription, "manual");
-        self.emit("invoice.created", invoice.json(self.version));
-        self.clock += 5;
-        self.change_invoice("invoice.finalization_failed", &mut invoice, |invoice| {
-            invoice.finalization_error = Some("customer_tax_location_invalid");
-        });
-        self.pass(60, 3600);
-        invoice.finalization_error = None;
-        self.finalize(&mut invoice);
-        self.clock += 5;
-        let next = Some(self.clock + 3 * DAY);
-        self.change_invoice("invoice.updated", &mut invoice, |invoice| {
-            invoice.next_payment_attempt = next;
-            invoice.attempt_count += 1;
-        });
-        self.by_itself();
-        self.clock += 2 * DAY;
-        self.emit("invoice.will_be_due", invoice.json(self.version));
-        self.clock += 2 * DAY;
-        self.emit("invoice.overdue", invoice.json(self.version));
-        self.clock += DAY;
-        self.pay_out_of_band(&mut invoice);
-    }
-
-    /// Paid at the shop's counter: `invoice.paid`, but no `invoice.payment_succeeded`.
-    fn pay_out_of_band(&mut self, invoice: &mut Invoice) {
-        let now = self.clock;
-        self.change_invoice("invoice.paid", invoice, |invoice| {
-            invoice.status = "paid";
-            invoice.out_of_band = true;
-            invoice.amount_paid = invoice.total();
-            invoice.next_payment_attempt = None;
-            invoice.paid_at = Some(now);
-        });
-        if self.version.is_current() {
-            self.clock += 3600;
-            self.change_invoice("invoice.overpaid", invoice, |invoice| {
-                invoice.amount_overpaid = 100
-            });
-        }
     }
 }

@@ -1,0 +1,122 @@
+//! Money that goes back: refunds and disputes.
+
+use super::{DAY, History};
+use crate::objects::{Method, charge::Charge, dispute::Dispute, refund::Refund};
+
+impl History<'_> {
+    /// `amount` minor units go back. Current endpoints see `refund.*`, old ones only the charge;
+    /// source: <https://docs.stripe.com/changelog/acacia/2024-10-28/refund-webhook-update>.
+    pub(super) fn refund(&mut self, charge: &mut Charge, amount: i64) -> Refund {
+        self.by_api();
+        let prefix = if charge.method == Method::Card {
+            "re"
+        } else {
+            "pyr"
+        };
+        charge
+            .balance_transaction
+            .get_or_insert_with(|| self.mint.payment_id("txn", self.clock));
+        let refund = Refund {
+            id: self.payment_id(prefix),
+            created: self.clock,
+            amount,
+            status: "pending",
+            charge: charge.clone(),
+            balance_transaction: self.payment_id("txn"),
+            failure_balance_transaction: None,
+        };
+        if self.version.is_current() {
+            self.emit("refund.created", refund.json(self.version));
+        }
+        let before = charge.json(self.version);
+        charge.amount_refunded += amount;
+        self.emit_change("charge.refunded", &before, charge.json(self.version));
+        refund
+    }
+
+    /// The bank reports that the money went back.
+    pub(super) fn complete_refund(&mut self, refund: &mut Refund) {
+        self.by_itself();
+        self.pass(2 * 3600, DAY);
+        let before = refund.json(self.version);
+        refund.status = "succeeded";
+        let after = refund.json(self.version);
+        if self.version.is_current() {
+            self.emit_change("refund.updated", &before, after.clone());
+        }
+        self.emit_change("charge.refund.updated", &before, after);
+    }
+
+    /// The bank could not deliver the refund: the money is the shop's again.
+    pub(super) fn fail_refund(&mut self, charge: &mut Charge, refund: &mut Refund) {
+        self.by_itself();
+        self.pass(2 * DAY, 4 * DAY);
+        let before = refund.json(self.version);
+        refund.status = "failed";
+        refund.failure_balance_transaction = Some(self.payment_id("txn"));
+        charge.amount_refunded -= refund.amount;
+        let after = refund.json(self.version);
+        if self.version.is_current() {
+            self.emit("refund.failed", after.clone());
+        }
+        self.emit_change("charge.refund.updated", &before, after);
+    }
+
+    /// The bank disputes a charge: as a chargeback, or first as an inquiry, which moves no money.
+    pub(super) fn open_dispute(&mut self, charge: &mut Charge, inquiry: bool) -> Dispute {
+        self.by_itself();
+        charge.disputed = true;
+        let mut dispute = Dispute {
+            id: self.id("du"),
+            created: self.clock,
+            status: if inquiry {
+                "warning_needs_response"
+            } else {
+                "needs_response"
+            },
+            charge: charge.clone(),
+            evidence: false,
+            movements: Vec::new(),
+        };
+        if !inquiry {
+            dispute
+                .movements
+                .push((self.id("txn"), self.clock, -charge.amount));
+        }
+        self.emit("charge.dispute.created", dispute.json(self.version));
+        if !inquiry {
+            self.emit("charge.dispute.funds_withdrawn", dispute.json(self.version));
+        }
+        dispute
+    }
+
+    /// The shop hands in its evidence.
+    pub(super) fn answer_dispute(&mut self, dispute: &mut Dispute) {
+        self.by_api();
+        self.pass(DAY, 5 * DAY);
+        let before = dispute.json(self.version);
+        dispute.evidence = true;
+        let inquiry = dispute.status.starts_with("warning_");
+        dispute.status = if inquiry {
+            "warning_under_review"
+        } else {
+            "under_review"
+        };
+        self.emit_change("charge.dispute.updated", &before, dispute.json(self.version));
+    }
+
+    /// The bank decides: `won`, `lost` or `warning_closed`.
+    pub(super) fn close_dispute(&mut self, dispute: &mut Dispute, status: &'static str) {
+        self.by_itself();
+        self.pass(10 * DAY, 25 * DAY);
+        dispute.status = status;
+        if status == "won" {
+            let amount = dispute.charge.amount;
+            dispute.movements.push((self.id("txn"), self.clock, amount));
+        }
+        self.emit("charge.dispute.closed", dispute.json(self.version));
+        if status == "won" {
+            self.emit("charge.dispute.funds_reinstated", dispute.json(self.version));
+        }
+    }
+}
