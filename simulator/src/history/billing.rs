@@ -98,6 +98,7 @@ impl History<'_> {
             created: self.clock,
             status,
             price: price.clone(),
+            quantity: self.quantity,
             period_start: self.clock,
             period_end: self.clock + MONTH,
             billing_cycle_anchor: self.clock,
@@ -126,6 +127,7 @@ impl History<'_> {
             id: self.mint.session(),
             created: opened,
             customer: self.customer.clone(),
+            guest: false,
             purchase: Purchase::Subscription {
                 subscription: subscription.id.clone(),
                 invoice: invoice.id.clone(),

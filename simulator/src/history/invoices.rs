@@ -13,9 +13,13 @@ impl History<'_> {
     pub(super) fn draft(&mut self, subscription: &Subscription, reason: &'static str) -> Invoice {
         let line = Line {
             id: self.id("il"),
-            amount: subscription.price.unit_amount,
-            description: format!("1 × {} plan (per month)", subscription.price.name),
+            amount: subscription.price.unit_amount * subscription.quantity,
+            description: format!(
+                "{} × {} plan (per month)",
+                subscription.quantity, subscription.price.name
+            ),
             price: subscription.price.clone(),
+            quantity: subscription.quantity,
             period: (subscription.period_start, subscription.period_end),
             proration: None,
         };

@@ -56,6 +56,10 @@ pub struct History<'a> {
     clock: i64,
     cause: Cause,
     customer: Customer,
+    /// Whether what they buy now is bought without naming the customer.
+    guest: bool,
+    /// How many of a plan the next subscription is for.
+    quantity: i64,
     events: Vec<Event>,
 }
 
@@ -97,6 +101,8 @@ impl<'a> History<'a> {
             clock: begin,
             cause: Cause::default(),
             customer,
+            guest: false,
+            quantity: 1,
             events: Vec::new(),
         }
     }
@@ -192,5 +198,6 @@ fn new_customer(mint: &mut Mint, created: i64) -> Customer {
         invoice_prefix: mint.upper(8),
         next_invoice_sequence: 1,
         currency: None,
+        deleted: false,
     }
 }

@@ -41,9 +41,10 @@ impl History<'_> {
         let credited = paid.lines.first().map(|line| (paid.id.clone(), line.id.clone()));
         let unused = Line {
             id: self.id("il"),
-            amount: -subscription.price.unit_amount / 2,
+            amount: -subscription.price.unit_amount * subscription.quantity / 2,
             description: format!("Unused time on {} plan", subscription.price.name),
             price: subscription.price.clone(),
+            quantity: subscription.quantity,
             period,
             proration: Some(Proration {
                 invoice_item: self.id("ii"),
@@ -52,9 +53,10 @@ impl History<'_> {
         };
         let remaining = Line {
             id: self.id("il"),
-            amount: team.unit_amount / 2,
+            amount: team.unit_amount * subscription.quantity / 2,
             description: format!("Remaining time on {} plan", team.name),
             price: team,
+            quantity: subscription.quantity,
             period,
             proration: Some(Proration {
                 invoice_item: self.id("ii"),

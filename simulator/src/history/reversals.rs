@@ -63,7 +63,7 @@ impl History<'_> {
     }
 
     /// The bank disputes a charge: as a chargeback, or first as an inquiry, which moves no money.
-    pub(super) fn open_dispute(&mut self, charge: &mut Charge, inquiry: bool) -> Dispute {
+    pub(super) fn open_dispute(&mut self, charge: &mut Charge, amount: i64, inquiry: bool) -> Dispute {
         self.by_itself();
         charge.disputed = true;
         let mut dispute = Dispute {
@@ -75,13 +75,12 @@ impl History<'_> {
                 "needs_response"
             },
             charge: charge.clone(),
+            amount,
             evidence: false,
             movements: Vec::new(),
         };
         if !inquiry {
-            dispute
-                .movements
-                .push((self.id("txn"), self.clock, -charge.amount));
+            dispute.movements.push((self.id("txn"), self.clock, -amount));
         }
         self.emit("charge.dispute.created", dispute.json(self.version));
         if !inquiry {
@@ -111,7 +110,7 @@ impl History<'_> {
         self.pass(10 * DAY, 25 * DAY);
         dispute.status = status;
         if status == "won" {
-            let amount = dispute.charge.amount;
+            let amount = dispute.amount;
             dispute.movements.push((self.id("txn"), self.clock, amount));
         }
         self.emit("charge.dispute.closed", dispute.json(self.version));

@@ -106,6 +106,7 @@ impl History<'_> {
         self.by_api();
         self.pass(3600, 3 * DAY);
         self.end(subscription, "cancellation_requested");
+        self.customer.deleted = true;
         let object = self.customer.json(self.version);
         self.emit("customer.deleted", object);
     }

@@ -268,7 +268,7 @@ fn dispute(history: &mut History<'_>, outcome: &'static str) {
     let price = history.catalogue.top_up.clone();
     let mut charge = history.top_up(&price);
     history.pass(3 * DAY, 12 * DAY);
-    let mut dispute = history.open_dispute(&mut charge, outcome == "warning_closed");
+    let mut dispute = history.open_dispute(&mut charge, price.unit_amount, outcome == "warning_closed");
     history.answer_dispute(&mut dispute);
     history.close_dispute(&mut dispute, outcome);
 }

@@ -21,8 +21,8 @@ pub struct Charge {
     pub amount_refunded: i64,
     /// Lower-case ISO code.
     pub currency: String,
-    /// `cus_...`.
-    pub customer: String,
+    /// `cus_...`; none when a guest pays.
+    pub customer: Option<String>,
     /// Name and mail address of the payer.
     pub payer: (String, String),
     /// `in_...` it pays; rendered in 2024-06-20 only.

@@ -37,6 +37,8 @@ pub struct Session {
     pub created: i64,
     /// Who buys.
     pub customer: Customer,
+    /// Whether they buy without becoming a customer (`customer_creation=if_required`).
+    pub guest: bool,
     /// What is bought.
     pub purchase: Purchase,
     /// Minor units.
@@ -71,7 +73,7 @@ impl Session {
             "id": self.id, "object": "checkout.session", "amount_subtotal": self.amount,
             "amount_total": self.amount, "cancel_url": "https://app.example.com/billing/cancel",
             "client_reference_id": self.customer.user_id, "created": self.created, "currency": self.currency,
-            "custom_fields": [], "customer": self.customer.id, "expires_at": self.created + OPEN_SECONDS,
+            "custom_fields": [], "customer": (!self.guest).then_some(&self.customer.id), "expires_at": self.created + OPEN_SECONDS,
             "livemode": false, "metadata": self.metadata, "payment_method_options": self.options(),
             "payment_method_types": [self.method.as_str()], "phone_number_collection": {"enabled": false},
             "shipping_options": [],

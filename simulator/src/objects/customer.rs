@@ -26,6 +26,8 @@ pub struct Customer {
     pub next_invoice_sequence: u32,
     /// Set by the first charge.
     pub currency: Option<String>,
+    /// Whether the shop deleted it; its last event still shows it whole.
+    pub deleted: bool,
 }
 
 impl Customer {

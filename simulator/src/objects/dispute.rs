@@ -59,6 +59,8 @@ pub struct Dispute {
     pub status: &'static str,
     /// The disputed charge.
     pub charge: Charge,
+    /// Disputed minor units; at most the charge's.
+    pub amount: i64,
     /// Whether evidence was handed in.
     pub evidence: bool,
     /// The money's way.
@@ -81,7 +83,7 @@ impl Dispute {
         };
         merge([
             json!({
-                "id": self.id, "object": "dispute", "amount": self.charge.amount,
+                "id": self.id, "object": "dispute", "amount": self.amount,
                 "balance_transactions": movements, "charge": self.charge.id, "created": self.created,
                 "currency": self.charge.currency, "evidence": self.evidence_json(version),
                 "evidence_details": self.evidence_details(version), "is_charge_refundable": self.is_inquiry(),

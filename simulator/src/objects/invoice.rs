@@ -81,6 +81,12 @@ impl Invoice {
         self.subtotal() - self.discount.as_ref().map_or(0, |(_, amount)| *amount)
     }
 
+    /// Lower-case ISO code.
+    #[must_use]
+    pub fn currency(&self) -> &'static str {
+        self.lines.first().map_or("usd", |line| line.price.currency)
+    }
+
     /// The invoice as `version` renders it.
     #[must_use]
     pub fn json(&self, version: ApiVersion) -> Value {
@@ -116,7 +122,7 @@ impl Invoice {
             "auto_advance": matches!(self.status, "draft" | "open"),
             "automatically_finalizes_at": self.automatically_finalizes_at,
             "billing_reason": self.billing_reason, "created": self.created,
-            "currency": self.lines.first().map_or("usd", |line| line.price.currency),
+            "currency": self.currency(),
             "last_finalization_error": error, "next_payment_attempt": self.next_payment_attempt,
             "number": self.number, "period_end": self.period.1, "period_start": self.period.0,
             "status": self.status

@@ -26,8 +26,10 @@ pub struct Line {
     pub amount: i64,
     /// What the customer reads.
     pub description: String,
-    /// The price it bills; the quantity is 1.
+    /// The price it bills.
     pub price: Price,
+    /// How many of it.
+    pub quantity: i64,
     /// Start and end of the service, unix seconds.
     pub period: (i64, i64),
     /// Set on prorations.
@@ -49,7 +51,7 @@ impl Line {
             "description": self.description, "discount_amounts": [], "discountable": self.proration.is_none(),
             "discounts": [], "invoice": owner.invoice, "livemode": false,
             "metadata": {"user_id": owner.user_id}, "period": {"end": self.period.1, "start": self.period.0},
-            "quantity": 1, "subscription": owner.subscription
+            "quantity": self.quantity, "subscription": owner.subscription
         });
         let moved = if version.is_current() {
             self.current(owner)
@@ -95,7 +97,7 @@ impl Line {
                 "price_details": {"price": self.price.id, "product": self.price.product},
                 "type": "price_details", "unit_amount_decimal": decimal(self.price.unit_amount)
             },
-            "quantity_decimal": "1", "subtotal": self.amount, "taxes": []
+            "quantity_decimal": decimal(self.quantity), "subtotal": self.amount, "taxes": []
         })
     }
 

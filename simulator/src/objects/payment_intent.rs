@@ -21,8 +21,8 @@ pub struct PaymentIntent {
     pub amount: i64,
     /// Lower-case ISO code.
     pub currency: String,
-    /// `cus_...`.
-    pub customer: String,
+    /// `cus_...`; none when a guest pays.
+    pub customer: Option<String>,
     /// `in_...` it pays; rendered in 2024-06-20 only.
     pub invoice: Option<String>,
     /// The shop's metadata; empty for invoices.
@@ -61,6 +61,16 @@ impl PaymentIntent {
         merge([constants(), self.common(), self.state(version), moved])
     }
 
+    /// Minor units that arrived.
+    #[must_use]
+    pub fn amount_received(&self) -> i64 {
+        if self.status == "succeeded" {
+            self.amount
+        } else {
+            0
+        }
+    }
+
     fn common(&self) -> Value {
         let off_session = self.invoice.is_some();
         json!({
@@ -77,15 +87,10 @@ impl PaymentIntent {
     }
 
     fn state(&self, version: ApiVersion) -> Value {
-        let received = if self.status == "succeeded" {
-            self.amount
-        } else {
-            0
-        };
         let error = self.failed_charge.as_ref().filter(|_| self.status != "succeeded");
         let method = Some(&self.payment_method).filter(|_| self.status != "requires_payment_method");
         json!({
-            "amount_received": received, "canceled_at": self.canceled_at,
+            "amount_received": self.amount_received(), "canceled_at": self.canceled_at,
             "cancellation_reason": self.cancellation_reason,
             "last_payment_error": error.map(|charge| payment_error(charge, version)),
             "latest_charge": self.latest_charge, "payment_method": method,

@@ -23,8 +23,10 @@ pub struct Subscription {
     pub created: i64,
     /// Stripe's status text.
     pub status: &'static str,
-    /// The price of the item; its quantity is 1.
+    /// The price of the item.
     pub price: Price,
+    /// How many of it.
+    pub quantity: i64,
     /// Start of the running period, unix seconds.
     pub period_start: i64,
     /// End of the running period, unix seconds.
@@ -131,7 +133,7 @@ impl Subscription {
         json!({
             "automatic_tax": {"enabled": false, "liability": null},
             "current_period_start": self.period_start, "current_period_end": self.period_end,
-            "discount": null, "plan": self.price.plan_json(version), "quantity": 1,
+            "discount": null, "plan": self.price.plan_json(version), "quantity": self.quantity,
             "trial_settings": {"end_behavior": {"missing_payment_method": self.missing_payment_method}}
         })
     }
@@ -167,7 +169,7 @@ impl Subscription {
             json!({
                 "id": self.item_id, "object": "subscription_item", "billing_thresholds": null,
                 "created": self.created, "discounts": [], "metadata": {}, "plan": price.plan_json(version),
-                "price": price.json(version), "quantity": 1, "subscription": self.id, "tax_rates": []
+                "price": price.json(version), "quantity": self.quantity, "subscription": self.id, "tax_rates": []
             }),
             period,
         ])
