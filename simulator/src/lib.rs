@@ -2,6 +2,7 @@
 //!
 //! - [`objects`] knows what Stripe's objects look like in each [`ApiVersion`];
 //! - [`history`] lets one customer live through something and records the events of it;
+//! - [`oracle`] keeps the books meanwhile and says what is true in the end;
 //! - [`traffic`] interleaves many histories into the deliveries an endpoint would see;
 //! - [`sender`] signs and posts them, and retries as Stripe does;
 //! - [`fn@curl`] prints one delivery as a command line to paste.
@@ -18,6 +19,7 @@ pub mod history;
 mod json;
 mod mint;
 pub mod objects;
+pub mod oracle;
 pub mod sender;
 pub mod traffic;
 mod version;

@@ -25,8 +25,8 @@ impl History<'_> {
     /// A customer registers.
     pub(super) fn register(&mut self) {
         self.by_api();
-        let object = self.customer.json(self.version);
-        self.emit("customer.created", object);
+        let customer = self.customer.clone();
+        self.emit("customer.created", &customer);
         self.pass(20, 300);
     }
 
@@ -60,7 +60,7 @@ impl History<'_> {
         self.clock += 1;
         subscription.status = "active";
         subscription.payment_method = Some(intent.payment_method.clone());
-        self.emit("customer.subscription.created", subscription.json(self.version));
+        self.emit("customer.subscription.created", &*subscription);
         self.open_invoice(invoice);
         self.settle(invoice, Some(&charge));
         charge
@@ -73,7 +73,7 @@ impl History<'_> {
         invoice: &mut Invoice,
         intent: &mut PaymentIntent,
     ) -> Charge {
-        self.emit("customer.subscription.created", subscription.json(self.version));
+        self.emit("customer.subscription.created", &*subscription);
         invoice.intent = Some(intent.id.clone());
         self.open_invoice(invoice);
         self.clock += ATTEMPT_SECONDS;
@@ -140,7 +140,7 @@ impl History<'_> {
             payment_status,
         };
         self.by_itself();
-        self.emit("checkout.session.completed", session.json(self.version));
+        self.emit("checkout.session.completed", &session);
     }
 
     /// Changes a subscription and announces it.
@@ -151,11 +151,7 @@ impl History<'_> {
     ) {
         let before = subscription.json(self.version);
         change(subscription);
-        self.emit_change(
-            "customer.subscription.updated",
-            &before,
-            subscription.json(self.version),
-        );
+        self.emit_change("customer.subscription.updated", &before, &*subscription);
     }
 
     /// The period ends and the next begins: an upcoming notice, the rollover, a draft, and an hour
@@ -163,11 +159,25 @@ impl History<'_> {
     pub(super) fn roll_over(&mut self, subscription: &mut Subscription) -> (Invoice, PaymentIntent) {
         self.by_itself();
         let renewal = subscription.period_end;
-        self.clock = self.clock.max(renewal - UPCOMING_DAYS * DAY);
+        let notice = renewal - UPCOMING_DAYS * DAY;
+        self.until(notice);
         self.announce_upcoming(subscription);
-        self.clock = self.clock.max(renewal);
+        self.until(renewal);
+        self.begin_period(subscription, renewal)
+    }
+
+    /// A period begins at `renewal`, which may cut a trial short.
+    pub(super) fn begin_period(
+        &mut self,
+        subscription: &mut Subscription,
+        renewal: i64,
+    ) -> (Invoice, PaymentIntent) {
         let previous = subscription.period_start;
         let mut next = subscription.clone();
+        if let Some((start, end)) = next.trial.filter(|(_, end)| *end > renewal) {
+            next.trial = Some((start, end.min(renewal)));
+            next.billing_cycle_anchor = renewal;
+        }
         next.period_start = renewal;
         next.period_end = renewal + MONTH;
         next.status = "active";
@@ -176,7 +186,7 @@ impl History<'_> {
         invoice.automatically_finalizes_at = Some(self.clock + DRAFT_SECONDS);
         next.latest_invoice = Some(invoice.id.clone());
         self.change_subscription(subscription, |subscription| *subscription = next);
-        self.emit("invoice.created", invoice.json(self.version));
+        self.emit("invoice.created", &invoice);
         self.clock += DRAFT_SECONDS;
         let intent = self.intent_for(&invoice);
         invoice.intent = Some(intent.id.clone());
@@ -202,7 +212,8 @@ impl History<'_> {
         preview.period = (subscription.period_start, subscription.period_end);
         preview.automatically_finalizes_at = Some(self.clock + DRAFT_SECONDS);
         preview.next_payment_attempt = Some(subscription.period_end + DRAFT_SECONDS);
-        self.emit("invoice.upcoming", preview.json(self.version));
+        let object = preview.json(self.version);
+        self.record("invoice.upcoming", object, None);
     }
 
     pub(super) fn first_invoice(&mut self, subscription: &Subscription) -> Invoice {

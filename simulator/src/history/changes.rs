@@ -1,14 +1,17 @@
 //! What becomes of a subscription: dunning, trials, pauses, cancellations.
 
 use super::{DAY, History, MONTH, billing::ATTEMPT_SECONDS};
-use crate::objects::{invoice::Invoice, payment_intent::PaymentIntent, subscription::Subscription};
+use crate::objects::{
+    catalogue::Price, charge::Charge, invoice::Invoice, payment_intent::PaymentIntent,
+    subscription::Subscription,
+};
 
 /// `customer.subscription.trial_will_end` comes three days before the end.
 /// Source: <https://docs.stripe.com/billing/subscriptions/trials>.
-const TRIAL_NOTICE: i64 = 3 * DAY;
+pub(super) const TRIAL_NOTICE: i64 = 3 * DAY;
 /// An incomplete subscription lapses after 23 hours.
 /// Source: <https://docs.stripe.com/billing/subscriptions/overview#subscription-lifecycle>.
-const INCOMPLETE_SECONDS: i64 = 23 * 3600;
+pub(super) const INCOMPLETE_SECONDS: i64 = 23 * 3600;
 
 impl History<'_> {
     /// The status changes with nothing else.
@@ -32,49 +35,62 @@ impl History<'_> {
     pub(super) fn never_start(&mut self) {
         self.by_api();
         let price = self.catalogue.pro.clone();
-        let mut subscription = self.new_subscription(&price, "incomplete");
+        let (mut subscription, mut invoice, mut intent) = self.begin_incomplete(&price);
+        self.decline_invoice(&mut invoice, &mut intent, None);
+        self.clock += INCOMPLETE_SECONDS;
+        self.expire_incomplete(&mut subscription, &mut invoice, &mut intent);
+    }
+
+    /// A subscription made by the API, and its first invoice, up to the first attempt to have it paid.
+    pub(super) fn begin_incomplete(&mut self, price: &Price) -> (Subscription, Invoice, PaymentIntent) {
+        let mut subscription = self.new_subscription(price, "incomplete");
         let mut invoice = self.draft(&subscription, "subscription_create");
         subscription.latest_invoice = Some(invoice.id.clone());
-        let mut intent = self.intent_for(&invoice);
+        let intent = self.intent_for(&invoice);
         invoice.intent = Some(intent.id.clone());
-        self.emit("customer.subscription.created", subscription.json(self.version));
+        self.emit("customer.subscription.created", &subscription);
         self.open_invoice(&mut invoice);
         self.clock += ATTEMPT_SECONDS;
-        self.decline_invoice(&mut invoice, &mut intent, None);
+        (subscription, invoice, intent)
+    }
+
+    /// Nobody paid within [`INCOMPLETE_SECONDS`].
+    pub(super) fn expire_incomplete(
+        &mut self,
+        subscription: &mut Subscription,
+        invoice: &mut Invoice,
+        intent: &mut PaymentIntent,
+    ) {
         self.by_itself();
-        self.clock += INCOMPLETE_SECONDS;
         let now = self.clock;
-        self.change_subscription(&mut subscription, |subscription| {
+        self.change_subscription(subscription, |subscription| {
             subscription.status = "incomplete_expired";
             subscription.ended_at = Some(now);
         });
-        self.void(&mut invoice, &mut intent);
+        self.void(invoice, intent);
     }
 
     /// Three days before the end of a trial.
     pub(super) fn warn_of_trial_end(&mut self, subscription: &Subscription) {
         self.by_itself();
         self.clock = self.clock.max(subscription.period_end - TRIAL_NOTICE);
-        self.emit(
-            "customer.subscription.trial_will_end",
-            subscription.json(self.version),
-        );
+        self.emit("customer.subscription.trial_will_end", subscription);
     }
 
     /// A trial without a card ends in a pause.
     pub(super) fn pause_at_trial_end(&mut self, subscription: &mut Subscription) {
         self.by_itself();
-        self.clock = subscription.period_end;
+        self.clock = self.clock.max(subscription.period_end);
         let now = self.clock;
         self.change_subscription(subscription, |subscription| {
             subscription.status = "paused";
             subscription.paused_at = Some(now);
         });
-        self.emit("customer.subscription.paused", subscription.json(self.version));
+        self.emit("customer.subscription.paused", &*subscription);
     }
 
     /// The customer brings a card and goes on.
-    pub(super) fn resume(&mut self, subscription: &mut Subscription) {
+    pub(super) fn resume(&mut self, subscription: &mut Subscription) -> (Invoice, Charge) {
         self.by_api();
         self.pass(DAY, 5 * DAY);
         let mut next = subscription.clone();
@@ -90,9 +106,10 @@ impl History<'_> {
         next.status = "active";
         next.paused_at = None;
         next.payment_method = Some(intent.payment_method);
-        next.latest_invoice = Some(invoice.id);
+        next.latest_invoice = Some(invoice.id.clone());
         self.change_subscription(subscription, |subscription| *subscription = next);
-        self.emit("customer.subscription.resumed", subscription.json(self.version));
+        self.emit("customer.subscription.resumed", &*subscription);
+        (invoice, charge)
     }
 
     /// The customer cancels for the end of the period.
@@ -133,6 +150,6 @@ impl History<'_> {
         subscription.canceled_at.get_or_insert(self.clock);
         subscription.ended_at = Some(self.clock);
         subscription.cancel_reason = Some(reason);
-        self.emit("customer.subscription.deleted", subscription.json(self.version));
+        self.emit("customer.subscription.deleted", &*subscription);
     }
 }

@@ -26,6 +26,7 @@ impl History<'_> {
             subscription.payment_method = Some(self.id("pm"));
         }
         let mut invoice = self.first_invoice(&subscription);
+        self.books.promise(&invoice.id, 0);
         invoice.lines[0].amount = 0;
         invoice.lines[0].description = format!("Trial period for {} plan", price.name);
         self.start_unpaid(opened, &mut subscription, invoice);
@@ -48,7 +49,7 @@ impl History<'_> {
 
     fn start_unpaid(&mut self, opened: i64, subscription: &mut Subscription, mut invoice: Invoice) {
         subscription.latest_invoice = Some(invoice.id.clone());
-        self.emit("customer.subscription.created", subscription.json(self.version));
+        self.emit("customer.subscription.created", &*subscription);
         self.open_invoice(&mut invoice);
         self.settle(&mut invoice, None);
         self.clock += 1;

@@ -23,7 +23,7 @@ impl History<'_> {
             period: (subscription.period_start, subscription.period_end),
             proration: None,
         };
-        Invoice {
+        let invoice = Invoice {
             id: self.id("in"),
             created: self.clock,
             customer: self.customer.clone(),
@@ -50,12 +50,17 @@ impl History<'_> {
             intent: None,
             charge: None,
             account: self.catalogue.account.clone(),
+        };
+        if matches!(reason, "subscription_create" | "subscription_cycle") {
+            let credits = subscription.price.credits * subscription.quantity;
+            self.books.promise(&invoice.id, credits);
         }
+        invoice
     }
 
     /// Announces a draft and finalizes it in the same second.
     pub(super) fn open_invoice(&mut self, invoice: &mut Invoice) {
-        self.emit("invoice.created", invoice.json(self.version));
+        self.emit("invoice.created", &*invoice);
         self.finalize(invoice);
     }
 
@@ -65,7 +70,7 @@ impl History<'_> {
         invoice.hosted = Some(self.mint.text(56));
         invoice.automatically_finalizes_at = None;
         invoice.finalized_at = Some(self.clock);
-        self.emit("invoice.finalized", invoice.json(self.version));
+        self.emit("invoice.finalized", &*invoice);
     }
 
     /// The invoice is paid: by `charge`, or without one when nothing is due.
@@ -80,8 +85,10 @@ impl History<'_> {
         invoice.amount_paid = invoice.total();
         invoice.next_payment_attempt = None;
         invoice.paid_at = Some(self.clock);
-        self.emit("invoice.paid", invoice.json(self.version));
-        self.emit("invoice.payment_succeeded", invoice.json(self.version));
+        let by = charge.map(|charge| (charge.intent.as_str(), charge.amount));
+        self.books.invoice_paid(&invoice.id, by);
+        self.emit("invoice.paid", &*invoice);
+        self.emit("invoice.payment_succeeded", &*invoice);
     }
 
     /// The only current event that says which intent paid which invoice.
@@ -98,7 +105,7 @@ impl History<'_> {
             created: invoice.finalized_at.unwrap_or(self.clock),
             paid_at: self.clock,
         };
-        self.emit("invoice_payment.paid", payment.json());
+        self.emit("invoice_payment.paid", &payment);
     }
 
     /// Announces a later state of an invoice, with what changed.
@@ -108,23 +115,20 @@ impl History<'_> {
         invoice: &mut Invoice,
         change: impl FnOnce(&mut Invoice),
     ) {
-        let before = invoice.json(self.version);
-        change(invoice);
-        let after = invoice.json(self.version);
         // Only *.updated documents previous_attributes.
-        if kind == "invoice.updated" {
-            self.emit_change(kind, &before, after);
-        } else {
-            self.emit(kind, after);
+        let before = (kind == "invoice.updated").then(|| invoice.json(self.version));
+        change(invoice);
+        match before {
+            Some(before) => self.emit_change(kind, &before, &*invoice),
+            None => self.emit(kind, &*invoice),
         }
     }
 
     /// A new intent for what an invoice has due.
     pub(super) fn intent_for(&mut self, invoice: &Invoice) -> PaymentIntent {
-        let currency = invoice.lines.first().map_or("usd", |line| line.price.currency);
         self.new_intent(
             invoice.total(),
-            currency,
+            invoice.currency(),
             Some(invoice.id.clone()),
             json!({}),
             Method::Card,
@@ -170,11 +174,11 @@ impl History<'_> {
     /// The bank wants to see the customer (3-D Secure) before a renewal is paid.
     pub(super) fn require_action(&mut self, invoice: &mut Invoice, intent: &mut PaymentIntent) {
         intent.status = "requires_action";
-        self.emit("payment_intent.requires_action", intent.json(self.version));
+        self.emit("payment_intent.requires_action", &*intent);
         self.change_invoice("invoice.payment_action_required", invoice, |invoice| {
             invoice.attempt_count += 1;
         });
-        self.emit("invoice.payment_failed", invoice.json(self.version));
+        self.emit("invoice.payment_failed", &*invoice);
     }
 
     /// An invoice that cannot be finalized at first, is announced as due and overdue, and is then
@@ -183,7 +187,7 @@ impl History<'_> {
         self.by_api();
         self.pass(3600, DAY);
         let mut invoice = self.draft(subscription, "manual");
-        self.emit("invoice.created", invoice.json(self.version));
+        self.emit("invoice.created", &invoice);
         self.clock += 5;
         self.change_invoice("invoice.finalization_failed", &mut invoice, |invoice| {
             invoice.finalization_error = Some("customer_tax_location_invalid");
@@ -199,16 +203,17 @@ impl History<'_> {
         });
         self.by_itself();
         self.clock += 2 * DAY;
-        self.emit("invoice.will_be_due", invoice.json(self.version));
+        self.emit("invoice.will_be_due", &invoice);
         self.clock += 2 * DAY;
-        self.emit("invoice.overdue", invoice.json(self.version));
+        self.emit("invoice.overdue", &invoice);
         self.clock += DAY;
         self.pay_out_of_band(&mut invoice);
     }
 
     /// Paid at the shop's counter: `invoice.paid`, but no `invoice.payment_succeeded`.
-    fn pay_out_of_band(&mut self, invoice: &mut Invoice) {
+    pub(super) fn pay_out_of_band(&mut self, invoice: &mut Invoice) {
         let now = self.clock;
+        self.books.invoice_paid(&invoice.id, None);
         self.change_invoice("invoice.paid", invoice, |invoice| {
             invoice.status = "paid";
             invoice.out_of_band = true;

@@ -8,6 +8,7 @@ mod billing;
 mod changes;
 mod free;
 mod invoices;
+mod life;
 mod money;
 mod notices;
 mod proration;
@@ -17,6 +18,7 @@ mod stories;
 
 use serde_json::Value;
 
+pub use life::Life;
 pub use notices::{thin_about, unknown};
 pub use shop::catalogue_events;
 pub use stories::{STORIES, Story};
@@ -28,7 +30,8 @@ use crate::{
     event::{Cause, Data, Event, Snapshot},
     json::previous_attributes,
     mint::Mint,
-    objects::customer::Customer,
+    objects::{Thing, customer::Customer},
+    oracle::Books,
 };
 
 /// Seconds in a day.
@@ -61,6 +64,7 @@ pub struct History<'a> {
     /// How many of a plan the next subscription is for.
     quantity: i64,
     events: Vec<Event>,
+    books: Books,
 }
 
 /// Where and when a story takes place.
@@ -82,11 +86,17 @@ pub struct Setting<'a> {
 /// `setting.now`, and returns the events in the order they happened.
 #[must_use]
 pub fn tell(story: &Story, setting: Setting<'_>) -> Vec<Event> {
+    live(story, setting).events
+}
+
+/// As [`tell`], and says what is true in the end.
+#[must_use]
+pub fn live(story: &Story, setting: Setting<'_>) -> Life {
     let mut dice = Dice::new(setting.seed);
     let begin = setting.now - story.days * DAY - dice.seconds(0, AGE_MAX);
     let mut history = History::new(setting, dice, begin);
     (story.tell)(&mut history);
-    history.events
+    history.conclude(vec![story.name])
 }
 
 impl<'a> History<'a> {
@@ -104,6 +114,7 @@ impl<'a> History<'a> {
             guest: false,
             quantity: 1,
             events: Vec::new(),
+            books: Books::default(),
         }
     }
 
@@ -126,6 +137,11 @@ impl<'a> History<'a> {
         self.clock += self.mint.dice.seconds(low, high);
     }
 
+    /// It is at least `at`.
+    fn until(&mut self, at: i64) {
+        self.clock = self.clock.max(at);
+    }
+
     /// An id of the kind `evt_1...` made now.
     fn id(&mut self, prefix: &str) -> String {
         self.mint.id(prefix, self.clock)
@@ -136,15 +152,24 @@ impl<'a> History<'a> {
         self.mint.payment_id(prefix, self.clock)
     }
 
-    /// Records an event about `object`.
-    fn emit(&mut self, kind: &str, object: Value) {
-        self.record(kind, object, None);
+    /// Records an event about an object.
+    fn emit(&mut self, kind: &str, thing: impl Into<Thing>) {
+        let thing = thing.into();
+        let object = thing.json(self.version);
+        self.announce(kind, thing, object, None);
     }
 
     /// Records an event about a change, with its `previous_attributes`.
-    fn emit_change(&mut self, kind: &str, before: &Value, after: Value) {
-        let previous = previous_attributes(before, &after);
-        self.record(kind, after, Some(previous));
+    fn emit_change(&mut self, kind: &str, before: &Value, after: impl Into<Thing>) {
+        let thing = after.into();
+        let object = thing.json(self.version);
+        let previous = previous_attributes(before, &object);
+        self.announce(kind, thing, object, Some(previous));
+    }
+
+    fn announce(&mut self, kind: &str, thing: Thing, object: Value, previous: Option<Value>) {
+        self.books.announce(thing, self.version);
+        self.record(kind, object, previous);
     }
 
     fn record(&mut self, kind: &str, object: Value, previous_attributes: Option<Value>) {

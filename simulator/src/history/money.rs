@@ -11,6 +11,16 @@ use crate::objects::{
     payment_intent::PaymentIntent,
 };
 
+/// A bank debit on its way, and the session it completed.
+#[derive(Debug)]
+pub(super) struct Debit {
+    session: Session,
+    intent: PaymentIntent,
+    pub(super) charge: Charge,
+    /// What it buys.
+    credits: i64,
+}
+
 impl History<'_> {
     pub(super) fn new_intent(
         &mut self,
@@ -69,8 +79,8 @@ impl History<'_> {
     pub(super) fn succeed(&mut self, intent: &mut PaymentIntent) -> Charge {
         let charge = self.new_charge(intent, "succeeded");
         intent.status = "succeeded";
-        self.emit("charge.succeeded", charge.json(self.version));
-        self.emit("payment_intent.succeeded", intent.json(self.version));
+        self.emit("charge.succeeded", &charge);
+        self.emit("payment_intent.succeeded", &*intent);
         charge
     }
 
@@ -79,8 +89,8 @@ impl History<'_> {
         let charge = self.new_charge(intent, "failed");
         intent.status = "requires_payment_method";
         intent.failed_charge = Some(charge.id.clone());
-        self.emit("charge.failed", charge.json(self.version));
-        self.emit("payment_intent.payment_failed", intent.json(self.version));
+        self.emit("charge.failed", &charge);
+        self.emit("payment_intent.payment_failed", &*intent);
         charge
     }
 
@@ -89,7 +99,7 @@ impl History<'_> {
         intent.status = "canceled";
         intent.canceled_at = Some(self.clock);
         intent.cancellation_reason = Some(reason);
-        self.emit("payment_intent.canceled", intent.json(self.version));
+        self.emit("payment_intent.canceled", &*intent);
     }
 
     fn top_up_metadata(&self, price: &Price) -> Value {
@@ -121,49 +131,74 @@ impl History<'_> {
         self.pass(15, 200);
         let metadata = session.metadata.clone();
         let mut intent = self.new_intent(price.unit_amount, price.currency, None, metadata, Method::Card);
-        self.emit("payment_intent.created", intent.json(self.version));
+        self.emit("payment_intent.created", &intent);
         let charge = self.succeed(&mut intent);
         self.clock += 1;
         self.by_itself();
+        let credits = price.credits;
+        self.books
+            .topped_up(&session.id, credits, &intent.id, intent.amount);
         session.purchase = Purchase::Payment {
             intent: Some(intent.id),
         };
         session.status = "complete";
         session.payment_status = "paid";
-        self.emit("checkout.session.completed", session.json(self.version));
+        self.emit("checkout.session.completed", &session);
         charge
     }
 
     /// Credits are bought by bank debit: complete at once, paid (or not) days later.
     pub(super) fn top_up_delayed(&mut self, price: &Price, arrives: bool) -> Charge {
+        let mut debit = self.begin_debit(price);
+        self.pass(3 * DAY, 5 * DAY);
+        self.conclude_debit(&mut debit, arrives);
+        debit.charge
+    }
+
+    /// A bank debit is ordered: the session is complete, the money is on its way.
+    pub(super) fn begin_debit(&mut self, price: &Price) -> Debit {
         let mut session = self.open_session(price, Method::UsBankAccount);
         self.by_api();
         self.pass(15, 200);
         let metadata = session.metadata.clone();
         let method = Method::UsBankAccount;
         let mut intent = self.new_intent(price.unit_amount, price.currency, None, metadata, method);
-        let mut charge = self.new_charge(&mut intent, "pending");
+        let charge = self.new_charge(&mut intent, "pending");
         intent.status = "processing";
-        self.emit("charge.pending", charge.json(self.version));
-        self.emit("payment_intent.processing", intent.json(self.version));
+        self.emit("charge.pending", &charge);
+        self.emit("payment_intent.processing", &intent);
         self.clock += 1;
         self.by_itself();
         session.purchase = Purchase::Payment {
             intent: Some(intent.id.clone()),
         };
         session.status = "complete";
-        self.emit("checkout.session.completed", session.json(self.version));
-        self.pass(3 * DAY, 5 * DAY);
-        self.conclude_debit(&mut intent, &mut charge, arrives);
-        self.clock += 1;
-        session.payment_status = if arrives { "paid" } else { "unpaid" };
-        let outcome = if arrives { "succeeded" } else { "failed" };
-        let kind = format!("checkout.session.async_payment_{outcome}");
-        self.emit(&kind, session.json(self.version));
-        charge
+        self.emit("checkout.session.completed", &session);
+        Debit {
+            session,
+            intent,
+            charge,
+            credits: price.credits,
+        }
     }
 
-    fn conclude_debit(&mut self, intent: &mut PaymentIntent, charge: &mut Charge, arrives: bool) {
+    /// The money of a bank debit arrives, or the bank says that it will not.
+    pub(super) fn conclude_debit(&mut self, debit: &mut Debit, arrives: bool) {
+        self.by_itself();
+        self.move_debit(&mut debit.intent, &mut debit.charge, arrives);
+        self.clock += 1;
+        let outcome = if arrives { "succeeded" } else { "failed" };
+        if arrives {
+            debit.session.payment_status = "paid";
+            let (session, intent) = (&debit.session, &debit.intent);
+            self.books
+                .topped_up(&session.id, debit.credits, &intent.id, intent.amount);
+        }
+        let kind = format!("checkout.session.async_payment_{outcome}");
+        self.emit(&kind, &debit.session);
+    }
+
+    fn move_debit(&mut self, intent: &mut PaymentIntent, charge: &mut Charge, arrives: bool) {
         let (status, charged, concluded) = if arrives {
             ("succeeded", "charge.succeeded", "payment_intent.succeeded")
         } else {
@@ -176,8 +211,8 @@ impl History<'_> {
             "requires_payment_method"
         };
         intent.failed_charge = (!arrives).then(|| charge.id.clone());
-        self.emit(charged, charge.json(self.version));
-        self.emit(concluded, intent.json(self.version));
+        self.emit(charged, &*charge);
+        self.emit(concluded, &*intent);
     }
 
     /// Nobody completes the session within its day.
@@ -186,6 +221,6 @@ impl History<'_> {
         self.by_itself();
         self.clock += OPEN_SECONDS;
         session.status = "expired";
-        self.emit("checkout.session.expired", session.json(self.version));
+        self.emit("checkout.session.expired", &session);
     }
 }

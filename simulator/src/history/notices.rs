@@ -30,7 +30,7 @@ pub fn unknown(setting: Setting<'_>) -> Event {
         "id": format!("obj_{}", history.mint.text(21)), "object": kind.rsplit_once('.').map(|(object, _)| object),
         "big": u64::MAX, "livemode": false, "nested": {"a": [1, 2, {"b": null}]}
     });
-    history.emit(kind, object);
+    history.record(kind, object, None);
     history.events.remove(0)
 }
 

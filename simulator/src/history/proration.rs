@@ -2,24 +2,32 @@
 
 use super::{DAY, History, MONTH, billing::ATTEMPT_SECONDS};
 use crate::objects::{
-    invoice::Invoice, invoice_line::Line, invoice_line::Proration, subscription::Subscription,
+    catalogue::Price, invoice::Invoice, invoice_line::Line, invoice_line::Proration,
+    payment_intent::PaymentIntent, subscription::Subscription,
 };
 
 /// A pending update lapses after 23 hours.
 /// Source: <https://docs.stripe.com/billing/subscriptions/pending-updates>.
-const PENDING_SECONDS: i64 = 23 * 3600;
+pub(super) const PENDING_SECONDS: i64 = 23 * 3600;
 
 impl History<'_> {
-    /// From Pro to Team at half of the period, paid at once: one line takes back, one adds.
+    /// From Pro to Team at half of the period, paid at once.
     pub(super) fn upgrade(&mut self, subscription: &mut Subscription, paid: &Invoice) {
+        self.clock = self.clock.max(subscription.period_start + MONTH / 2);
+        let (mut invoice, mut intent) = self.begin_upgrade(subscription, paid);
+        let charge = self.succeed(&mut intent);
+        self.settle(&mut invoice, Some(&charge));
+    }
+
+    /// From Pro to Team now, up to the attempt to have the difference paid.
+    pub(super) fn begin_upgrade(
+        &mut self,
+        subscription: &mut Subscription,
+        paid: &Invoice,
+    ) -> (Invoice, PaymentIntent) {
         self.by_api();
-        let period = (subscription.period_start + MONTH / 2, subscription.period_end);
-        self.clock = self.clock.max(period.0);
         let team = self.catalogue.team.clone();
-        let mut invoice = self.draft(subscription, "subscription_update");
-        invoice.lines = self.proration_lines(subscription, paid, period);
-        let mut intent = self.intent_for(&invoice);
-        invoice.intent = Some(intent.id.clone());
+        let (mut invoice, intent) = self.prorate(subscription, paid);
         let id = invoice.id.clone();
         self.change_subscription(subscription, |subscription| {
             subscription.price = team;
@@ -27,21 +35,33 @@ impl History<'_> {
         });
         self.open_invoice(&mut invoice);
         self.clock += ATTEMPT_SECONDS;
-        let charge = self.succeed(&mut intent);
-        self.settle(&mut invoice, Some(&charge));
+        (invoice, intent)
     }
 
-    fn proration_lines(
+    /// The invoice for going from the running price to Team for the rest of the period: one line takes
+    /// back, one adds. What it buys is the difference of what the two parts of a month are worth.
+    pub(super) fn prorate(
         &mut self,
         subscription: &Subscription,
         paid: &Invoice,
-        period: (i64, i64),
-    ) -> Vec<Line> {
+    ) -> (Invoice, PaymentIntent) {
+        let mut invoice = self.draft(subscription, "subscription_update");
         let team = self.catalogue.team.clone();
+        invoice.lines = self.proration_lines(subscription, paid, team).into();
+        let credits = prorated_credits(&invoice.lines);
+        self.books.promise(&invoice.id, credits);
+        let intent = self.intent_for(&invoice);
+        invoice.intent = Some(intent.id.clone());
+        (invoice, intent)
+    }
+
+    /// The rest of the period at the running price is taken back, and charged at `price`.
+    fn proration_lines(&mut self, subscription: &Subscription, paid: &Invoice, price: Price) -> [Line; 2] {
+        let period = (self.clock, subscription.period_end);
         let credited = paid.lines.first().map(|line| (paid.id.clone(), line.id.clone()));
         let unused = Line {
             id: self.id("il"),
-            amount: -subscription.price.unit_amount * subscription.quantity / 2,
+            amount: -part_of_month(subscription.price.unit_amount * subscription.quantity, period),
             description: format!("Unused time on {} plan", subscription.price.name),
             price: subscription.price.clone(),
             quantity: subscription.quantity,
@@ -53,9 +73,9 @@ impl History<'_> {
         };
         let remaining = Line {
             id: self.id("il"),
-            amount: team.unit_amount * subscription.quantity / 2,
-            description: format!("Remaining time on {} plan", team.name),
-            price: team,
+            amount: part_of_month(price.unit_amount * subscription.quantity, period),
+            description: format!("Remaining time on {} plan", price.name),
+            price,
             quantity: subscription.quantity,
             period,
             proration: Some(Proration {
@@ -63,7 +83,7 @@ impl History<'_> {
                 credits: None,
             }),
         };
-        vec![unused, remaining]
+        [unused, remaining]
     }
 
     /// A change of price that waits for its payment, which then succeeds or never comes.
@@ -82,18 +102,57 @@ impl History<'_> {
                 subscription.price = team;
                 subscription.pending_update = None;
             });
-            self.emit(
-                "customer.subscription.pending_update_applied",
-                subscription.json(self.version),
-            );
+            self.emit("customer.subscription.pending_update_applied", &*subscription);
         } else {
             self.by_itself();
             self.clock = expires;
             self.change_subscription(subscription, |subscription| subscription.pending_update = None);
-            self.emit(
-                "customer.subscription.pending_update_expired",
-                subscription.json(self.version),
-            );
+            self.emit("customer.subscription.pending_update_expired", &*subscription);
+        }
+    }
+}
+
+/// What `amount` for a month comes to for the rest of it.
+fn part_of_month(amount: i64, (start, end): (i64, i64)) -> i64 {
+    amount * (end - start) / MONTH
+}
+
+/// What the parts of months in `lines` are worth together: credits in proportion to the price, never fewer
+/// than none, rounded down once. Counted in units of 1 / (product of the prices), which is exact.
+fn prorated_credits(lines: &[Line]) -> i64 {
+    let common: i64 = lines.iter().map(|line| line.price.unit_amount).product();
+    let worth = |line: &Line| line.price.credits * line.amount * (common / line.price.unit_amount);
+    let sum: i64 = lines.iter().map(worth).sum();
+    sum.max(0) / common
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+
+    #[test]
+    fn half_a_month_of_team_instead_of_pro_is_worth_2000() {
+        let shop = Catalogue::new(1, 0);
+        let line = |price: &Price, amount| Line {
+            id: String::new(),
+            amount,
+            description: String::new(),
+            price: price.clone(),
+            quantity: 1,
+            period: (0, 0),
+            proration: None,
+        };
+        let cases = [
+            (-1000, 2500, 2000),
+            (-2000, 5000, 4000),
+            (-666, 1667, 1334),
+            (0, 1, 1),
+            (-5, 2, 0),
+        ];
+        for (pro, team, credits) in cases {
+            let lines = [line(&shop.pro, pro), line(&shop.team, team)];
+            assert_eq!(prorated_credits(&lines), credits, "{pro} and {team}");
         }
     }
 }

@@ -26,11 +26,12 @@ impl History<'_> {
             failure_balance_transaction: None,
         };
         if self.version.is_current() {
-            self.emit("refund.created", refund.json(self.version));
+            self.emit("refund.created", &refund);
         }
         let before = charge.json(self.version);
         charge.amount_refunded += amount;
-        self.emit_change("charge.refunded", &before, charge.json(self.version));
+        self.books.refunded(&charge.intent, amount);
+        self.emit_change("charge.refunded", &before, &*charge);
         refund
     }
 
@@ -40,11 +41,10 @@ impl History<'_> {
         self.pass(2 * 3600, DAY);
         let before = refund.json(self.version);
         refund.status = "succeeded";
-        let after = refund.json(self.version);
         if self.version.is_current() {
-            self.emit_change("refund.updated", &before, after.clone());
+            self.emit_change("refund.updated", &before, &*refund);
         }
-        self.emit_change("charge.refund.updated", &before, after);
+        self.emit_change("charge.refund.updated", &before, &*refund);
     }
 
     /// The bank could not deliver the refund: the money is the shop's again.
@@ -55,11 +55,11 @@ impl History<'_> {
         refund.status = "failed";
         refund.failure_balance_transaction = Some(self.payment_id("txn"));
         charge.amount_refunded -= refund.amount;
-        let after = refund.json(self.version);
+        self.books.refunded(&charge.intent, -refund.amount);
         if self.version.is_current() {
-            self.emit("refund.failed", after.clone());
+            self.emit("refund.failed", &*refund);
         }
-        self.emit_change("charge.refund.updated", &before, after);
+        self.emit_change("charge.refund.updated", &before, &*refund);
     }
 
     /// The bank disputes a charge: as a chargeback, or first as an inquiry, which moves no money.
@@ -80,13 +80,20 @@ impl History<'_> {
             movements: Vec::new(),
         };
         if !inquiry {
-            dispute.movements.push((self.id("txn"), self.clock, -amount));
+            self.withdraw(&mut dispute);
         }
-        self.emit("charge.dispute.created", dispute.json(self.version));
+        self.emit("charge.dispute.created", &dispute);
         if !inquiry {
-            self.emit("charge.dispute.funds_withdrawn", dispute.json(self.version));
+            self.emit("charge.dispute.funds_withdrawn", &dispute);
         }
         dispute
+    }
+
+    /// The bank takes the money.
+    fn withdraw(&mut self, dispute: &mut Dispute) {
+        let movement = (self.id("txn"), self.clock, -dispute.amount);
+        dispute.movements.push(movement);
+        self.books.disputed(&dispute.charge.intent, dispute.amount);
     }
 
     /// The shop hands in its evidence.
@@ -101,7 +108,7 @@ impl History<'_> {
         } else {
             "under_review"
         };
-        self.emit_change("charge.dispute.updated", &before, dispute.json(self.version));
+        self.emit_change("charge.dispute.updated", &before, &*dispute);
     }
 
     /// The bank decides: `won`, `lost` or `warning_closed`.
@@ -110,12 +117,13 @@ impl History<'_> {
         self.pass(10 * DAY, 25 * DAY);
         dispute.status = status;
         if status == "won" {
-            let amount = dispute.amount;
-            dispute.movements.push((self.id("txn"), self.clock, amount));
+            let movement = (self.id("txn"), self.clock, dispute.amount);
+            dispute.movements.push(movement);
+            self.books.disputed(&dispute.charge.intent, -dispute.amount);
         }
-        self.emit("charge.dispute.closed", dispute.json(self.version));
+        self.emit("charge.dispute.closed", &*dispute);
         if status == "won" {
-            self.emit("charge.dispute.funds_reinstated", dispute.json(self.version));
+            self.emit("charge.dispute.funds_reinstated", &*dispute);
         }
     }
 }

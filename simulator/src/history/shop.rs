@@ -5,6 +5,7 @@ use crate::{
     dice::Dice,
     event::Event,
     objects::{
+        Plan, Summary,
         catalogue::{Price, Product},
         entitlement::{Entitlement, summary},
         subscription::Subscription,
@@ -18,7 +19,7 @@ pub fn catalogue_events(setting: Setting<'_>) -> Vec<Event> {
     history.by_api();
     for product in &setting.catalogue.products {
         history.clock = product.created;
-        history.emit("product.created", product.json(setting.version));
+        history.emit("product.created", product);
     }
     for price in setting.catalogue.prices() {
         history.announce_price("created", price);
@@ -30,32 +31,32 @@ impl History<'_> {
     /// Every recurring price is announced as a plan too, under the same id.
     fn announce_price(&mut self, what: &str, price: &Price) {
         if price.monthly {
-            self.emit(&format!("plan.{what}"), price.plan_json(self.version));
+            self.emit(&format!("plan.{what}"), &Plan(price.clone()));
         }
-        self.emit(&format!("price.{what}"), price.json(self.version));
+        self.emit(&format!("price.{what}"), price);
     }
 
     /// A product that is tried out and withdrawn again.
     pub(super) fn try_product(&mut self) {
         self.by_api();
         let mut product = Product::new(self.mint.short("prod"), self.clock, "Trial balloon", 300);
-        self.emit("product.created", product.json(self.version));
+        self.emit("product.created", &product);
         let mut price = self.new_price(&product);
         self.announce_price("created", &price);
         self.pass(60, 3600);
         let before = product.json(self.version);
         product.default_price = Some(price.id.clone());
         product.updated = self.clock;
-        self.emit_change("product.updated", &before, product.json(self.version));
+        self.emit_change("product.updated", &before, &product);
         self.pass(60, DAY);
         let (plan, before) = (price.plan_json(self.version), price.json(self.version));
         price.active = false;
-        self.emit_change("plan.updated", &plan, price.plan_json(self.version));
-        self.emit_change("price.updated", &before, price.json(self.version));
+        self.emit_change("plan.updated", &plan, &Plan(price.clone()));
+        self.emit_change("price.updated", &before, &price);
         self.pass(60, 3600);
         self.announce_price("deleted", &price);
         product.active = false;
-        self.emit("product.deleted", product.json(self.version));
+        self.emit("product.deleted", &product);
     }
 
     fn new_price(&mut self, product: &Product) -> Price {
@@ -85,10 +86,14 @@ impl History<'_> {
         self.change_entitlements(&[], &active);
     }
 
-    fn change_entitlements(&mut self, before: &[Entitlement], after: &[Entitlement]) {
+    pub(super) fn change_entitlements(&mut self, before: &[Entitlement], after: &[Entitlement]) {
         let customer = self.customer.id.clone();
-        let (before, after) = (summary(&customer, before), summary(&customer, after));
-        self.emit_change("entitlements.active_entitlement_summary.updated", &before, after);
+        let before = summary(&customer, before);
+        let after = Summary {
+            customer,
+            active: after.to_vec(),
+        };
+        self.emit_change("entitlements.active_entitlement_summary.updated", &before, &after);
     }
 
     /// The customer changes their mail address.
@@ -97,17 +102,19 @@ impl History<'_> {
         self.pass(3600, DAY);
         let before = self.customer.json(self.version);
         self.customer.email = format!("new.{}", self.customer.email);
-        let after = self.customer.json(self.version);
-        self.emit_change("customer.updated", &before, after);
+        let customer = self.customer.clone();
+        self.emit_change("customer.updated", &before, &customer);
     }
 
-    /// The customer is deleted, which ends the subscription at once.
-    pub(super) fn delete_customer(&mut self, subscription: &mut Subscription) {
+    /// The customer is deleted, which ends the subscriptions at once.
+    pub(super) fn delete_customer<'s>(&mut self, running: impl IntoIterator<Item = &'s mut Subscription>) {
         self.by_api();
         self.pass(3600, 3 * DAY);
-        self.end(subscription, "cancellation_requested");
+        for subscription in running {
+            self.end(subscription, "cancellation_requested");
+        }
         self.customer.deleted = true;
-        let object = self.customer.json(self.version);
-        self.emit("customer.deleted", object);
+        let customer = self.customer.clone();
+        self.emit("customer.deleted", &customer);
     }
 }

@@ -190,7 +190,7 @@ fn customer_deleted(history: &mut History<'_>) {
     let pro = history.catalogue.pro.clone();
     let (mut subscription, ..) = history.subscribe(&pro);
     history.change_email();
-    history.delete_customer(&mut subscription);
+    history.delete_customer([&mut subscription]);
 }
 
 fn never_starts(history: &mut History<'_>) {

@@ -90,11 +90,7 @@ impl Invoice {
     /// The invoice as `version` renders it.
     #[must_use]
     pub fn json(&self, version: ApiVersion) -> Value {
-        let id = if self.id.is_empty() {
-            Value::Null
-        } else {
-            json!({"id": self.id})
-        };
+        let id = self.named().map_or(Value::Null, |id| json!({"id": id}));
         merge([
             id,
             constants(),
@@ -179,24 +175,30 @@ impl Invoice {
         })
     }
 
-    fn lines_json(&self, version: ApiVersion) -> Value {
+    fn line_items(&self, version: ApiVersion) -> Vec<Value> {
         let owner = Owner {
-            invoice: Some(self.id.as_str()).filter(|id| !id.is_empty()),
+            invoice: self.named(),
             subscription: &self.subscription,
             item: &self.item,
             user_id: &self.customer.user_id,
         };
-        let url = match owner.invoice {
+        self.lines.iter().map(|line| line.json(&owner, version)).collect()
+    }
+
+    /// Its id, if it has one.
+    fn named(&self) -> Option<&str> {
+        Some(self.id.as_str()).filter(|id| !id.is_empty())
+    }
+
+    fn lines_json(&self, version: ApiVersion) -> Value {
+        let url = match self.named() {
             Some(id) => format!("/v1/invoices/{id}/lines"),
             None => format!(
                 "/v1/invoices/upcoming/lines?customer={}&subscription={}",
                 self.customer.id, self.subscription
             ),
         };
-        list(
-            self.lines.iter().map(|line| line.json(&owner, version)).collect(),
-            url,
-        )
+        list(self.line_items(version), url)
     }
 
     /// 2024-06-20: the subscription, the intent and the charge are named at the top.

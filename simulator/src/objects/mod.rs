@@ -15,8 +15,11 @@ pub mod invoice_payment;
 pub mod payment_intent;
 pub mod refund;
 pub mod subscription;
+mod thing;
 
 use serde_json::{Value, json};
+
+pub(crate) use thing::{Plan, Summary, Thing};
 
 /// How a customer pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

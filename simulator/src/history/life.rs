@@ -1,0 +1,56 @@
+//! A history that has been lived: its events, and what they amount to.
+
+use super::History;
+use crate::{ApiVersion, event::Event, oracle::Truth};
+
+/// One customer's life, from the first event to the last.
+#[derive(Debug, Clone)]
+pub struct Life {
+    /// Our own id of the user (`usr_...`); no other life has it.
+    pub user: String,
+    /// Every version events are rendered in, in the order of their first use.
+    pub versions: Vec<ApiVersion>,
+    /// The version new events are rendered in at the end.
+    pub version: ApiVersion,
+    /// The connected account it belongs to (`acct_...`); none for the platform's own.
+    pub account: Option<String>,
+    /// What happened, by the names of the steps.
+    pub steps: Vec<&'static str>,
+    /// Every event, each once, in the order they happened; `created` never decreases.
+    pub events: Vec<Event>,
+    /// What an endpoint that got them all must have.
+    pub truth: Truth,
+}
+
+impl Life {
+    /// What happened and in which versions, for the message of a failed test.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let versions: Vec<_> = self.versions.iter().map(|version| version.as_str()).collect();
+        format!(
+            "{} in {}: {}",
+            self.user,
+            versions.join(" then "),
+            self.steps.join(", ")
+        )
+    }
+}
+
+impl History<'_> {
+    /// Closes the books.
+    pub(super) fn conclude(self, steps: Vec<&'static str>) -> Life {
+        let user = self.customer.user_id.clone();
+        let truth = Truth::of(&self.books, &user);
+        let mut versions: Vec<_> = self.events.iter().filter_map(|event| event.version).collect();
+        versions.dedup();
+        Life {
+            user,
+            versions,
+            version: self.version,
+            account: self.connected.then(|| self.catalogue.account.clone()),
+            steps,
+            events: self.events,
+            truth,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Any object of a life, whatever its kind: what the books keep.
+
+use serde_json::Value;
+
+use super::{
+    catalogue::{Price, Product},
+    charge::Charge,
+    checkout::Session,
+    customer::Customer,
+    dispute::Dispute,
+    entitlement::{Entitlement, summary},
+    invoice::Invoice,
+    invoice_payment::InvoicePayment,
+    payment_intent::PaymentIntent,
+    refund::Refund,
+    subscription::Subscription,
+};
+use crate::ApiVersion;
+
+/// What a customer may use: the summary has no id, the customer's stands in.
+#[derive(Debug, Clone)]
+pub(crate) struct Summary {
+    pub(crate) customer: String,
+    pub(crate) active: Vec<Entitlement>,
+}
+
+/// The plan Stripe keeps beside a recurring price, under the same id.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan(pub(crate) Price);
+
+/// One object. Boxed, because a map holds thousands of them and their sizes differ tenfold.
+#[derive(Debug, Clone)]
+pub(crate) enum Thing {
+    Charge(Box<Charge>),
+    Customer(Box<Customer>),
+    Dispute(Box<Dispute>),
+    Intent(Box<PaymentIntent>),
+    Invoice(Box<Invoice>),
+    InvoicePayment(Box<InvoicePayment>),
+    Plan(Box<Plan>),
+    Price(Box<Price>),
+    Product(Box<Product>),
+    Refund(Box<Refund>),
+    Session(Box<Session>),
+    Subscription(Box<Subscription>),
+    Summary(Box<Summary>),
+}
+
+macro_rules! things {
+    ($($variant:ident: $kind:ty),*) => {
+        $(impl From<&$kind> for Thing {
+            fn from(object: &$kind) -> Self {
+                Self::$variant(Box::new(object.clone()))
+            }
+        })*
+    };
+}
+things!(
+    Charge: Charge, Customer: Customer, Dispute: Dispute, Intent: PaymentIntent, Invoice: Invoice,
+    InvoicePayment: InvoicePayment, Plan: Plan, Price: Price, Product: Product, Refund: Refund,
+    Session: Session, Subscription: Subscription, Summary: Summary
+);
+
+impl Thing {
+    /// The object as `version` renders it.
+    pub(crate) fn json(&self, version: ApiVersion) -> Value {
+        match self {
+            Self::Charge(it) => it.json(version),
+            Self::Customer(it) => it.json(version),
+            Self::Dispute(it) => it.json(version),
+            Self::Intent(it) => it.json(version),
+            Self::Invoice(it) => it.json(version),
+            Self::InvoicePayment(it) => it.json(),
+            Self::Plan(it) => it.0.plan_json(version),
+            Self::Price(it) => it.json(version),
+            Self::Product(it) => it.json(version),
+            Self::Refund(it) => it.json(version),
+            Self::Session(it) => it.json(version),
+            Self::Subscription(it) => it.json(version),
+            Self::Summary(it) => summary(&it.customer, &it.active),
+        }
+    }
+
+    /// The value of `object`.
+    pub(crate) const fn object(&self) -> &'static str {
+        match self {
+            Self::Charge(_) => "charge",
+            Self::Customer(_) => "customer",
+            Self::Dispute(_) => "dispute",
+            Self::Intent(_) => "payment_intent",
+            Self::Invoice(_) => "invoice",
+            Self::InvoicePayment(_) => "invoice_payment",
+            Self::Plan(_) => "plan",
+            Self::Price(_) => "price",
+            Self::Product(_) => "product",
+            Self::Refund(_) => "refund",
+            Self::Session(_) => "checkout.session",
+            Self::Subscription(_) => "subscription",
+            Self::Summary(_) => "entitlements.active_entitlement_summary",
+        }
+    }
+
+    /// The id; the customer's for a summary, empty for an invoice that is only a preview.
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Charge(it) => &it.id,
+            Self::Customer(it) => &it.id,
+            Self::Dispute(it) => &it.id,
+            Self::Intent(it) => &it.id,
+            Self::Invoice(it) => &it.id,
+            Self::InvoicePayment(it) => &it.id,
+            Self::Plan(it) => &it.0.id,
+            Self::Price(it) => &it.id,
+            Self::Product(it) => &it.id,
+            Self::Refund(it) => &it.id,
+            Self::Session(it) => &it.id,
+            Self::Subscription(it) => &it.id,
+            Self::Summary(it) => &it.customer,
+        }
+    }
+}
