@@ -177,16 +177,15 @@ pub(crate) struct Data {
 }
 
 impl Snapshot<'_> {
-    pub(crate) fn into_event(self, version: ApiVersion) -> Event {
-        let object_id = self.data.object["id"].as_str().map(str::to_owned);
+    pub(crate) fn event(&self, version: ApiVersion) -> Event {
         Event {
-            body: pretty(&self),
+            body: pretty(self),
             kind: self.kind.to_owned(),
             created: self.created,
             account: self.account.map(str::to_owned),
             version: Some(version),
-            object_id,
-            id: self.id,
+            object_id: self.data.object["id"].as_str().map(str::to_owned),
+            id: self.id.clone(),
         }
     }
 }
@@ -221,7 +220,7 @@ mod tests {
             request: &Cause::default(),
             kind: "customer.created",
         }
-        .into_event(ApiVersion::V2024_06_20)
+        .event(ApiVersion::V2024_06_20)
     }
 
     fn parsed(event: &Event) -> Value {

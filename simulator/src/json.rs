@@ -12,13 +12,15 @@ pub(crate) fn nulls(keys: &[&str]) -> Value {
 
 /// One object with the keys of all `parts`; later parts win. Parts that are no objects are skipped.
 pub(crate) fn merge<const N: usize>(parts: [Value; N]) -> Value {
-    let mut all = Map::new();
-    for part in parts {
-        if let Value::Object(map) = part {
-            all.extend(map);
-        }
-    }
-    all.into()
+    let maps = parts.into_iter().filter_map(|part| match part {
+        Value::Object(map) => Some(map),
+        _ => None,
+    });
+    let all = maps.reduce(|mut all, map| {
+        all.extend(map);
+        all
+    });
+    all.unwrap_or_default().into()
 }
 
 /// Stripe's list object.

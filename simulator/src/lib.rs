@@ -1,9 +1,11 @@
 //! A hostile Stripe: realistic signed events, duplicated, reordered, delayed, in bursts.
 //!
 //! - [`objects`] knows what Stripe's objects look like in each [`ApiVersion`];
-//! - [`history`] lets one customer live through something and records the events of it;
+//! - [`history`] lets one customer live through something (a told story, or a [`history::random()`] life) and
+//!   records the events of it;
 //! - [`oracle`] keeps the books meanwhile and says what is true in the end;
 //! - [`traffic`] interleaves many histories into the deliveries an endpoint would see;
+//! - [`fn@deliveries::deliveries`] makes a hostile order of the events of lives;
 //! - [`sender`] signs and posts them, and retries as Stripe does;
 //! - [`fn@curl`] prints one delivery as a command line to paste.
 //!
@@ -13,6 +15,7 @@
 
 pub mod catalogue;
 pub mod curl;
+pub mod deliveries;
 pub mod dice;
 pub mod event;
 pub mod history;

@@ -5,11 +5,25 @@ use crate::dice::{BASE62, Dice};
 /// Unix second that Stripe's base-62 creation digits count from, taken from published ids. Stripe
 /// does not document it, and nobody should read it back; it only makes the ids look right.
 const ID_EPOCH: i64 = 1_342_389_380;
-const TIME_DIGITS: u32 = 5;
+const TIME_DIGITS: usize = 5;
 const SUFFIX_LENGTH: usize = 10;
 const UNIQUE_LENGTH: usize = 8;
 const HEX: &[u8; 16] = b"0123456789abcdef";
+const LOWER: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const UPPER: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/// Numbers of ids of one life: 62^4 of them, walked in steps that have no divisor in common with that, so
+/// that each comes up once and neighbours look unrelated.
+const SERIES: u64 = 62 * 62 * 62 * 62;
+const STRIDE: u64 = 7_654_321;
+const SERIES_DIGITS: usize = 4;
+
+/// What sets the ids of one life apart from those of all others, whatever their dice show.
+#[derive(Debug, Clone)]
+struct Tag {
+    seed: u64,
+    next: u64,
+}
 
 /// Makes the ids of one Stripe account.
 #[derive(Debug, Clone)]
@@ -17,6 +31,7 @@ pub(crate) struct Mint {
     pub(crate) dice: Dice,
     /// The account's part of most ids.
     suffix: String,
+    tag: Option<Tag>,
 }
 
 impl Mint {
@@ -24,7 +39,36 @@ impl Mint {
         Self {
             dice,
             suffix: suffix.into(),
+            tag: None,
         }
+    }
+
+    /// From now on no id is ever equal to one made with another seed (or to another one of this seed).
+    pub(crate) fn set_apart(&mut self, seed: u64) {
+        let next = self.dice.below(SERIES);
+        self.tag = Some(Tag { seed, next });
+    }
+
+    /// A token of base-62 characters that no other id has: of `length`, or longer for large seeds.
+    fn unique(&mut self, length: usize) -> String {
+        let Some(tag) = &mut self.tag else {
+            return self.dice.text(BASE62, length);
+        };
+        tag.next = (tag.next + STRIDE) % SERIES;
+        let mut token = code(tag.seed, BASE62);
+        token += &digits(tag.next, BASE62, SERIES_DIGITS);
+        let rest = length.saturating_sub(token.len());
+        token + &self.dice.text(BASE62, rest)
+    }
+
+    /// A token for our own id of a user: lower case, `length` characters, or more for large seeds.
+    pub(crate) fn user(&mut self, length: usize) -> String {
+        let Some(tag) = &self.tag else {
+            return self.text(length).to_lowercase();
+        };
+        let token = code(tag.seed, LOWER);
+        let rest = length.saturating_sub(token.len());
+        token + &self.dice.text(LOWER, rest)
     }
 
     /// The account part of ids, drawn by `dice`.
@@ -43,18 +87,18 @@ impl Mint {
     }
 
     fn lead(&mut self, prefix: &str, lead: char, at: i64) -> String {
-        let unique = self.dice.text(BASE62, UNIQUE_LENGTH);
+        let unique = self.unique(UNIQUE_LENGTH);
         format!("{prefix}_{lead}{}{}{unique}", base62(at - ID_EPOCH), self.suffix)
     }
 
     /// `cus_TPvU25JB9H1DYj`: customers, products, subscription items.
     pub(crate) fn short(&mut self, prefix: &str) -> String {
-        format!("{prefix}_T{}", self.text(13))
+        format!("{prefix}_T{}", self.unique(13))
     }
 
     /// `cs_test_a1...`, 66 characters as in test mode.
     pub(crate) fn session(&mut self) -> String {
-        format!("cs_test_a1{}", self.text(56))
+        format!("cs_test_a1{}", self.unique(56))
     }
 
     /// A token of base-62 characters.
@@ -75,13 +119,32 @@ impl Mint {
 }
 
 fn base62(seconds: i64) -> String {
-    let mut rest = usize::try_from(seconds.max(0)).expect("not negative");
-    let mut digits = [b'0'; TIME_DIGITS as usize];
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    digits(seconds, BASE62, TIME_DIGITS)
+}
+
+/// The last `count` digits of `number`.
+fn digits(number: u64, alphabet: &[u8], count: usize) -> String {
+    let base = u64::try_from(alphabet.len()).expect("small");
+    let mut rest = number;
+    let mut digits = vec![b'0'; count];
     for digit in digits.iter_mut().rev() {
-        *digit = BASE62[rest % BASE62.len()];
-        rest /= BASE62.len();
+        *digit = alphabet[usize::try_from(rest % base).expect("below the base")];
+        rest /= base;
     }
-    digits.iter().copied().map(char::from).collect()
+    digits.into_iter().map(char::from).collect()
+}
+
+/// `number` with its count of digits before it, so that no code is the beginning of another one.
+fn code(number: u64, alphabet: &[u8]) -> String {
+    let base = u64::try_from(alphabet.len()).expect("small");
+    let count = number.checked_ilog(base).map_or(1, |log| log + 1);
+    let count = usize::try_from(count).expect("a 64-bit number has few digits");
+    format!(
+        "{}{}",
+        char::from(alphabet[count]),
+        digits(number, alphabet, count)
+    )
 }
 
 #[cfg(test)]
@@ -101,5 +164,26 @@ mod tests {
         assert_eq!(mint.short("cus").len(), 18);
         assert_eq!(mint.session().len(), 66);
         assert_eq!(mint.uuid().len(), 36);
+    }
+
+    #[test]
+    fn tagged_ids_keep_the_shape_and_never_meet() {
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in [0, 1, 61, 62, 63, 3843, 3844, 238_327, 238_328, u64::MAX] {
+            // The same dice for all: nothing but the tag tells them apart.
+            let mut mint = Mint::new(Dice::new(1), "Kd9Lm2Qx7T");
+            mint.set_apart(seed);
+            assert!(seen.insert(mint.user(10)));
+            for _ in 0..100 {
+                assert!(seen.insert(mint.id("evt", 1_793_613_600)));
+                assert!(seen.insert(mint.short("cus")));
+                assert!(seen.insert(mint.session()));
+            }
+        }
+        let mut small = Mint::new(Dice::new(1), "Kd9Lm2Qx7T");
+        small.set_apart(9999);
+        assert_eq!(small.id("evt", 1_793_613_600).len(), 28);
+        assert_eq!(small.short("cus").len(), 18);
+        assert_eq!(small.session().len(), 66);
     }
 }

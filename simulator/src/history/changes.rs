@@ -50,7 +50,7 @@ impl History<'_> {
         invoice.intent = Some(intent.id.clone());
         self.emit("customer.subscription.created", &subscription);
         self.open_invoice(&mut invoice);
-        self.clock += ATTEMPT_SECONDS;
+        self.wait(ATTEMPT_SECONDS);
         (subscription, invoice, intent)
     }
 
@@ -120,6 +120,17 @@ impl History<'_> {
         self.change_subscription(subscription, |subscription| {
             subscription.cancel_at_period_end = true;
             subscription.cancel_at = Some(subscription.period_end);
+            subscription.canceled_at = Some(now);
+            subscription.cancel_reason = Some("cancellation_requested");
+        });
+    }
+
+    /// The customer cancels for a day of their own choice.
+    pub(super) fn schedule_cancel_at(&mut self, subscription: &mut Subscription, at: i64) {
+        self.by_api();
+        let now = self.clock;
+        self.change_subscription(subscription, |subscription| {
+            subscription.cancel_at = Some(at);
             subscription.canceled_at = Some(now);
             subscription.cancel_reason = Some("cancellation_requested");
         });

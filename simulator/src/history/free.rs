@@ -52,7 +52,7 @@ impl History<'_> {
         self.emit("customer.subscription.created", &*subscription);
         self.open_invoice(&mut invoice);
         self.settle(&mut invoice, None);
-        self.clock += 1;
+        self.wait(1);
         self.complete_session(opened, subscription, &invoice, "no_payment_required");
     }
 }

@@ -188,14 +188,14 @@ impl History<'_> {
         self.pass(3600, DAY);
         let mut invoice = self.draft(subscription, "manual");
         self.emit("invoice.created", &invoice);
-        self.clock += 5;
+        self.wait(5);
         self.change_invoice("invoice.finalization_failed", &mut invoice, |invoice| {
             invoice.finalization_error = Some("customer_tax_location_invalid");
         });
         self.pass(60, 3600);
         invoice.finalization_error = None;
         self.finalize(&mut invoice);
-        self.clock += 5;
+        self.wait(5);
         let next = Some(self.clock + 3 * DAY);
         self.change_invoice("invoice.updated", &mut invoice, |invoice| {
             invoice.next_payment_attempt = next;
@@ -204,9 +204,9 @@ impl History<'_> {
         self.by_itself();
         self.clock += 2 * DAY;
         self.emit("invoice.will_be_due", &invoice);
-        self.clock += 2 * DAY;
+        self.wait(2 * DAY);
         self.emit("invoice.overdue", &invoice);
-        self.clock += DAY;
+        self.wait(DAY);
         self.pay_out_of_band(&mut invoice);
     }
 
@@ -222,7 +222,7 @@ impl History<'_> {
             invoice.paid_at = Some(now);
         });
         if self.version.is_current() {
-            self.clock += 3600;
+            self.wait(3600);
             self.change_invoice("invoice.overpaid", invoice, |invoice| {
                 invoice.amount_overpaid = 100
             });

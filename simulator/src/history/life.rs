@@ -1,5 +1,7 @@
 //! A history that has been lived: its events, and what they amount to.
 
+use std::collections::BTreeSet;
+
 use super::History;
 use crate::{ApiVersion, event::Event, oracle::Truth};
 
@@ -20,6 +22,11 @@ pub struct Life {
     pub events: Vec<Event>,
     /// What an endpoint that got them all must have.
     pub truth: Truth,
+    /// Objects whose newest events share a second and whose last one no rule finds: the truth about them can
+    /// only be had by asking. Empty unless riddles were allowed. Some of them do not look like riddles: a debit
+    /// that fails within the second it was ordered in goes back in status, and a reader whose rule is that the
+    /// furthest status wins takes the wrong event without a doubt.
+    pub riddles: BTreeSet<String>,
 }
 
 impl Life {
@@ -51,6 +58,10 @@ impl History<'_> {
             steps,
             events: self.events,
             truth,
+            riddles: self
+                .rush
+                .map(|rush| rush.ties.into_unsolved())
+                .unwrap_or_default(),
         }
     }
 }

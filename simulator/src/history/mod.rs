@@ -12,16 +12,20 @@ mod life;
 mod money;
 mod notices;
 mod proration;
+pub mod random;
 mod reversals;
 mod shop;
 mod stories;
+mod ties;
 
 use serde_json::Value;
 
 pub use life::Life;
 pub use notices::{thin_about, unknown};
+pub use random::random;
 pub use shop::catalogue_events;
 pub use stories::{STORIES, Story};
+pub use ties::Riddles;
 
 use crate::{
     ApiVersion,
@@ -33,6 +37,7 @@ use crate::{
     objects::{Thing, customer::Customer},
     oracle::Books,
 };
+use ties::{Seen, Ties};
 
 /// Seconds in a day.
 pub const DAY: i64 = 86_400;
@@ -65,6 +70,18 @@ pub struct History<'a> {
     quantity: i64,
     events: Vec<Event>,
     books: Books,
+    /// How crowded its seconds are; ordinary stories take their time.
+    rush: Option<Rush>,
+}
+
+/// What makes a life eventful within seconds.
+#[derive(Debug)]
+struct Rush {
+    /// Share of pauses that take no time at all.
+    haste: f64,
+    /// Share of events that get a second event object.
+    twins: f64,
+    ties: Ties,
 }
 
 /// Where and when a story takes place.
@@ -101,7 +118,11 @@ pub fn live(story: &Story, setting: Setting<'_>) -> Life {
 
 impl<'a> History<'a> {
     fn new(setting: Setting<'a>, dice: Dice, begin: i64) -> Self {
-        let mut mint = Mint::new(dice, setting.catalogue.suffix.clone());
+        let mint = Mint::new(dice, setting.catalogue.suffix.clone());
+        Self::with_mint(setting, mint, begin)
+    }
+
+    fn with_mint(setting: Setting<'a>, mut mint: Mint, begin: i64) -> Self {
         let customer = new_customer(&mut mint, begin);
         Self {
             catalogue: setting.catalogue,
@@ -115,6 +136,7 @@ impl<'a> History<'a> {
             quantity: 1,
             events: Vec::new(),
             books: Books::default(),
+            rush: None,
         }
     }
 
@@ -132,14 +154,27 @@ impl<'a> History<'a> {
         self.cause = Cause::default();
     }
 
-    /// Lets between `low` and `high` seconds pass.
+    /// Lets between `low` and `high` seconds pass, or none when in haste.
     fn pass(&mut self, low: i64, high: i64) {
-        self.clock += self.mint.dice.seconds(low, high);
+        let seconds = self.mint.dice.seconds(low, high);
+        self.wait(seconds);
     }
 
     /// It is at least `at`.
     fn until(&mut self, at: i64) {
         self.clock = self.clock.max(at);
+    }
+
+    /// Lets `seconds` pass, or none when in haste.
+    fn wait(&mut self, seconds: i64) {
+        let mint = &mut self.mint;
+        let hurried = self
+            .rush
+            .as_ref()
+            .is_some_and(|rush| mint.dice.chance(rush.haste));
+        if !hurried {
+            self.clock += seconds;
+        }
     }
 
     /// An id of the kind `evt_1...` made now.
@@ -168,11 +203,35 @@ impl<'a> History<'a> {
     }
 
     fn announce(&mut self, kind: &str, thing: Thing, object: Value, previous: Option<Value>) {
+        let mut seen = Seen::new(kind, &thing, object, previous);
         self.books.announce(thing, self.version);
-        self.record(kind, object, previous);
+        if let Some(rush) = &mut self.rush {
+            self.clock += i64::from(rush.ties.is_too_early(self.clock, &seen));
+        }
+        let data = self.record(kind, seen.shown.take(), seen.previous.take());
+        (seen.shown, seen.previous) = (data.object, data.previous_attributes);
+        if let Some(rush) = &mut self.rush {
+            rush.ties.remember(seen);
+        }
+        self.maybe_twin();
     }
 
-    fn record(&mut self, kind: &str, object: Value, previous_attributes: Option<Value>) {
+    /// Stripe makes a second event object about one change now and then.
+    fn maybe_twin(&mut self) {
+        let mint = &mut self.mint;
+        let doubled = self
+            .rush
+            .as_ref()
+            .is_some_and(|rush| mint.dice.chance(rush.twins));
+        let Some(event) = self.events.last().filter(|_| doubled) else {
+            return;
+        };
+        let twin = event.twin(&event_id(mint, &event.kind, event.created));
+        self.events.push(twin);
+    }
+
+    /// Makes the event, and gives back what it says.
+    fn record(&mut self, kind: &str, object: Value, previous_attributes: Option<Value>) -> Data {
         let account = self.connected.then_some(self.catalogue.account.as_str());
         let snapshot = Snapshot {
             id: event_id(&mut self.mint, kind, self.clock),
@@ -190,7 +249,8 @@ impl<'a> History<'a> {
             request: &self.cause,
             kind,
         };
-        self.events.push(snapshot.into_event(self.version));
+        self.events.push(snapshot.event(self.version));
+        snapshot.data
     }
 }
 
@@ -209,7 +269,7 @@ fn event_id(mint: &mut Mint, kind: &str, at: i64) -> String {
 fn new_customer(mint: &mut Mint, created: i64) -> Customer {
     let first = *mint.dice.pick(FIRST_NAMES);
     let last = *mint.dice.pick(LAST_NAMES);
-    let user = mint.text(10).to_lowercase();
+    let user = mint.user(10);
     Customer {
         id: mint.short("cus"),
         created,

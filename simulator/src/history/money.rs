@@ -133,7 +133,7 @@ impl History<'_> {
         let mut intent = self.new_intent(price.unit_amount, price.currency, None, metadata, Method::Card);
         self.emit("payment_intent.created", &intent);
         let charge = self.succeed(&mut intent);
-        self.clock += 1;
+        self.wait(1);
         self.by_itself();
         let credits = price.credits;
         self.books
@@ -167,7 +167,7 @@ impl History<'_> {
         intent.status = "processing";
         self.emit("charge.pending", &charge);
         self.emit("payment_intent.processing", &intent);
-        self.clock += 1;
+        self.wait(1);
         self.by_itself();
         session.purchase = Purchase::Payment {
             intent: Some(intent.id.clone()),
@@ -186,7 +186,7 @@ impl History<'_> {
     pub(super) fn conclude_debit(&mut self, debit: &mut Debit, arrives: bool) {
         self.by_itself();
         self.move_debit(&mut debit.intent, &mut debit.charge, arrives);
-        self.clock += 1;
+        self.wait(1);
         let outcome = if arrives { "succeeded" } else { "failed" };
         if arrives {
             debit.session.payment_status = "paid";

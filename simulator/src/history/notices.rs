@@ -25,13 +25,20 @@ const DAY_SECONDS: i64 = 86_400;
 #[must_use]
 pub fn unknown(setting: Setting<'_>) -> Event {
     let mut history = History::new(setting, Dice::new(setting.seed), setting.now);
-    let kind = *history.mint.dice.pick(UNKNOWN_TYPES);
-    let object = json!({
-        "id": format!("obj_{}", history.mint.text(21)), "object": kind.rsplit_once('.').map(|(object, _)| object),
-        "big": u64::MAX, "livemode": false, "nested": {"a": [1, 2, {"b": null}]}
-    });
-    history.record(kind, object, None);
+    history.announce_unknown();
     history.events.remove(0)
+}
+
+impl History<'_> {
+    /// Something happens that nobody projects.
+    pub(super) fn announce_unknown(&mut self) {
+        let kind = *self.mint.dice.pick(UNKNOWN_TYPES);
+        let object = json!({
+            "id": format!("obj_{}", self.mint.text(21)), "object": kind.rsplit_once('.').map(|(object, _)| object),
+            "big": u64::MAX, "livemode": false, "nested": {"a": [1, 2, {"b": null}]}
+        });
+        self.record(kind, object, None);
+    }
 }
 
 /// The thin notification Stripe sends beside `snapshot` when both are subscribed (`v1.` types, since

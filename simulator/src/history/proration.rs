@@ -34,7 +34,7 @@ impl History<'_> {
             subscription.latest_invoice = Some(id);
         });
         self.open_invoice(&mut invoice);
-        self.clock += ATTEMPT_SECONDS;
+        self.wait(ATTEMPT_SECONDS);
         (invoice, intent)
     }
 

@@ -96,6 +96,18 @@ impl History<'_> {
         self.books.disputed(&dispute.charge.intent, dispute.amount);
     }
 
+    /// An inquiry becomes a chargeback.
+    pub(super) fn escalate_dispute(&mut self, dispute: &mut Dispute) {
+        self.by_itself();
+        self.pass(DAY, 5 * DAY);
+        let before = dispute.json(self.version);
+        dispute.status = "needs_response";
+        dispute.evidence = false;
+        self.withdraw(dispute);
+        self.emit_change("charge.dispute.updated", &before, &*dispute);
+        self.emit("charge.dispute.funds_withdrawn", &*dispute);
+    }
+
     /// The shop hands in its evidence.
     pub(super) fn answer_dispute(&mut self, dispute: &mut Dispute) {
         self.by_api();

@@ -9,16 +9,32 @@ use serde_json::Value;
 use simulator::{
     ApiVersion,
     catalogue::Catalogue,
+    deliveries::{Hostility, deliveries},
     history::{Setting, catalogue_events, thin_about, unknown},
     oracle::Truth,
 };
 
-use crate::{START, read, reader, told};
+use crate::{LIVES, START, read, reader, told};
 
 #[track_caller]
 fn assert_true(read: &Value, truth: &Value, about: &str) {
     for member in Truth::MEMBERS {
         assert_eq!(read[member], truth[member], "{about}: {member}");
+    }
+}
+
+#[test]
+fn a_reader_of_the_events_in_any_order_comes_to_the_truth() {
+    let (options, lives) = &*LIVES;
+    for (seed, life) in (0..).zip(lives) {
+        let hostile = deliveries(&life.events, seed, Hostility::USUAL).order;
+        let about = format!("seed {seed}: {}", life.label());
+        assert_true(
+            &read(&life.events, &options.catalogue),
+            &life.truth.json(),
+            &about,
+        );
+        assert_true(&read(&hostile, &options.catalogue), &life.truth.json(), &about);
     }
 }
 
