@@ -7,12 +7,15 @@
 //! - [`traffic`] interleaves many histories into the deliveries an endpoint would see;
 //! - [`fn@deliveries::deliveries`] makes a hostile order of the events of lives;
 //! - [`sender`] signs and posts them, and retries as Stripe does;
+//! - [`api`] answers requests for objects and events, with Stripe's limits;
 //! - [`fn@curl`] prints one delivery as a command line to paste.
 //!
-//! Everything but the sender is a function of a seed and a start time: no clock, no global
+//! Everything but the sender and the API is a function of a seed and a start time: no clock, no global
 //! randomness. The same seed and start make the same bytes, on every machine.
 #![recursion_limit = "256"] // json! recurses once per token of the larger objects
 
+pub mod api;
+mod calendar;
 pub mod catalogue;
 pub mod curl;
 pub mod deliveries;

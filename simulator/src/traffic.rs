@@ -4,11 +4,11 @@
 //! so a plan says how much of each vice the traffic has. The same plan makes the same traffic.
 
 mod deck;
+mod people;
 mod queue;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use deck::Deck;
 use queue::Slot;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     catalogue::Catalogue,
     dice::Dice,
     event::Event,
-    history::{AGE_MAX, Setting, catalogue_events, tell, thin_about, unknown},
+    history::{AGE_MAX, Setting, thin_about, unknown},
     mint::Mint,
 };
 
@@ -96,8 +96,7 @@ impl Plan {
     /// The events in the order of `created`.
     fn distinct_events(&self, dice: &mut Dice) -> Vec<Event> {
         let (thin, unknown_count) = (self.count(self.thin), self.count(self.unknown));
-        let twins = self.count(self.twins);
-        let snapshots = self.events.saturating_sub(thin + unknown_count + twins);
+        let (twins, snapshots) = (self.count(self.twins), self.snapshots());
         let own = Catalogue::new(dice.seed(), self.start);
         let mut events = self.lives(&own, snapshots, dice);
         let known = events.len();
@@ -124,30 +123,6 @@ impl Plan {
         events
     }
 
-    /// The catalogue, then customers until there are enough events, cut to exactly `count`: the
-    /// newest events of all are missing, as if they had not happened yet.
-    fn lives(&self, own: &Catalogue, count: usize, dice: &mut Dice) -> Vec<Event> {
-        let connected = Catalogue::new(dice.seed(), self.start);
-        let mut deck = Deck::new(self.versions());
-        let mut events = catalogue_events(self.setting(own, self.versions()[0], dice));
-        while events.len() < count {
-            let (story, version) = deck.draw(dice);
-            let abroad = dice.chance(self.connect);
-            let catalogue = if abroad { &connected } else { own };
-            let setting = self.setting(catalogue, version, dice);
-            events.extend(tell(
-                story,
-                Setting {
-                    connected: abroad,
-                    ..setting
-                },
-            ));
-        }
-        events.sort_by_key(|event| event.created);
-        events.truncate(count);
-        events
-    }
-
     fn versions(&self) -> &[ApiVersion] {
         if self.versions.is_empty() {
             &ApiVersion::ALL
@@ -169,6 +144,12 @@ impl Plan {
     fn twin(&self, event: &Event, own: &Catalogue, dice: &mut Dice) -> Event {
         let mut mint = Mint::new(Dice::new(dice.seed()), own.suffix.clone());
         event.twin(&mint.id("evt", event.created))
+    }
+
+    /// How many events show an object of a customer or of the shop.
+    fn snapshots(&self) -> usize {
+        let others = [self.thin, self.unknown, self.twins].map(|share| self.count(share));
+        self.events.saturating_sub(others.iter().sum())
     }
 
     fn count(&self, share: f64) -> usize {

@@ -93,11 +93,15 @@ impl History<'_> {
 
     /// The only current event that says which intent paid which invoice.
     fn link_payment(&mut self, invoice: &Invoice, charge: &Charge) {
-        if !self.version.is_current() {
-            return;
-        }
+        let announced = self.version.is_current();
+        // Before there was an event, the link already existed; its id is made without the dice.
+        let id = if announced {
+            self.id("inpay")
+        } else {
+            invoice.id.replacen("in_", "inpay_", 1)
+        };
         let payment = InvoicePayment {
-            id: self.id("inpay"),
+            id,
             invoice: invoice.id.clone(),
             intent: charge.intent.clone(),
             amount: charge.amount,
@@ -105,7 +109,11 @@ impl History<'_> {
             created: invoice.finalized_at.unwrap_or(self.clock),
             paid_at: self.clock,
         };
-        self.emit("invoice_payment.paid", &payment);
+        if announced {
+            self.emit("invoice_payment.paid", &payment);
+        } else {
+            self.books.keep((&payment).into());
+        }
     }
 
     /// Announces a later state of an invoice, with what changed.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::History;
-use crate::{ApiVersion, event::Event, oracle::Truth};
+use crate::{ApiVersion, event::Event, objects::Thing, oracle::Truth};
 
 /// One customer's life, from the first event to the last.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Life {
     /// that fails within the second it was ordered in goes back in status, and a reader whose rule is that the
     /// furthest status wins takes the wrong event without a doubt.
     pub riddles: BTreeSet<String>,
+    /// Every object as it is in the end, for the API.
+    pub(crate) objects: Vec<Thing>,
 }
 
 impl Life {
@@ -62,6 +64,7 @@ impl History<'_> {
                 .rush
                 .map(|rush| rush.ties.into_unsolved())
                 .unwrap_or_default(),
+            objects: self.books.into_objects().collect(),
         }
     }
 }

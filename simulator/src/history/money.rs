@@ -30,7 +30,7 @@ impl History<'_> {
         metadata: Value,
         method: Method,
     ) -> PaymentIntent {
-        PaymentIntent {
+        let intent = PaymentIntent {
             id: self.payment_id("pi"),
             secret: self.mint.text(25),
             created: self.clock,
@@ -46,7 +46,9 @@ impl History<'_> {
             failed_charge: None,
             canceled_at: None,
             cancellation_reason: None,
-        }
+        };
+        self.books.keep((&intent).into());
+        intent
     }
 
     /// One attempt of an intent, not announced yet.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{History, Setting};
 use crate::{
+    calendar::iso,
     dice::Dice,
     event::{Event, pretty},
     mint::Mint,
@@ -18,8 +19,6 @@ const UNKNOWN_TYPES: &[&str] = &[
 ];
 /// Length of the part after `evt_test_` in ids of thin events.
 const THIN_ID_LENGTH: usize = 33;
-/// Seconds in a day, for the calendar.
-const DAY_SECONDS: i64 = 86_400;
 
 /// An event of a type that is not projected, with a number beyond 64-bit integers inside.
 #[must_use]
@@ -115,49 +114,9 @@ fn collection(kind: &str) -> String {
     format!("{}s", object_type(kind).replace('.', "/"))
 }
 
-/// ISO 8601 in UTC with milliseconds, the form of v2 timestamps.
-fn iso(seconds: i64, millis: i64) -> String {
-    let (year, month, day) = civil(seconds.div_euclid(DAY_SECONDS));
-    let rest = seconds.rem_euclid(DAY_SECONDS);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
-}
-
-/// Year, month, day of a count of days since 1970-01-01, by Howard Hinnant's algorithm
-/// (<https://howardhinnant.github.io/date_algorithms.html#civil_from_days>).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_written_as_iso_8601() {
-        let cases = [
-            (0, 0, "1970-01-01T00:00:00.000Z"),
-            (951_782_399, 7, "2000-02-28T23:59:59.007Z"),
-            (951_782_400, 0, "2000-02-29T00:00:00.000Z"),
-            (1_793_613_660, 123, "2026-11-02T10:01:00.123Z"),
-        ];
-        for (seconds, millis, expected) in cases {
-            assert_eq!(iso(seconds, millis), expected);
-        }
-    }
 
     #[test]
     fn object_types_follow_from_event_types() {

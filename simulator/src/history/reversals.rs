@@ -27,6 +27,8 @@ impl History<'_> {
         };
         if self.version.is_current() {
             self.emit("refund.created", &refund);
+        } else {
+            self.books.keep((&refund).into());
         }
         let before = charge.json(self.version);
         charge.amount_refunded += amount;
@@ -56,6 +58,7 @@ impl History<'_> {
         refund.failure_balance_transaction = Some(self.payment_id("txn"));
         charge.amount_refunded -= refund.amount;
         self.books.refunded(&charge.intent, -refund.amount);
+        self.books.keep((&*charge).into());
         if self.version.is_current() {
             self.emit("refund.failed", &*refund);
         }
@@ -79,6 +82,7 @@ impl History<'_> {
             evidence: false,
             movements: Vec::new(),
         };
+        self.books.keep((&*charge).into());
         if !inquiry {
             self.withdraw(&mut dispute);
         }

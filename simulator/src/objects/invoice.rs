@@ -175,7 +175,9 @@ impl Invoice {
         })
     }
 
-    fn line_items(&self, version: ApiVersion) -> Vec<Value> {
+    /// All its lines as `version` renders them.
+    #[must_use]
+    pub fn line_items(&self, version: ApiVersion) -> Vec<Value> {
         let owner = Owner {
             invoice: self.named(),
             subscription: &self.subscription,

@@ -1,6 +1,6 @@
-//! Any object of a life, whatever its kind: what the books keep.
+//! Any object of a life, whatever its kind: what the model keeps and the API answers with.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     catalogue::{Price, Product},
@@ -78,6 +78,15 @@ impl Thing {
             Self::Session(it) => it.json(version),
             Self::Subscription(it) => it.json(version),
             Self::Summary(it) => summary(&it.customer, &it.active),
+        }
+    }
+
+    /// What a request for the object answers: as [`Thing::json`], but of a deleted customer only that.
+    /// Source: <https://docs.stripe.com/api/customers/delete>.
+    pub(crate) fn fetched(&self, version: ApiVersion) -> Value {
+        match self {
+            Self::Customer(it) if it.deleted => json!({"id": it.id, "object": "customer", "deleted": true}),
+            other => other.json(version),
         }
     }
 

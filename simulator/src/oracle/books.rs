@@ -7,6 +7,16 @@ use crate::{ApiVersion, objects::Thing};
 /// Kind and id of an object; ids of a price and its plan are equal.
 type Key = (&'static str, String);
 
+/// One object: as the last event about it shows it, and as it is, where that differs.
+///
+/// Some changes have no event of their own (a failed refund lowers `amount_refunded` of its charge, a
+/// dispute sets `disputed`). Whoever only listens cannot know them; whoever asks the API does.
+#[derive(Debug, Clone, Default)]
+struct Entry {
+    announced: Option<Thing>,
+    real: Option<Thing>,
+}
+
 /// What one payment (a payment intent) bought and what became of its money, minor units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Money {
@@ -47,8 +57,7 @@ impl Money {
 /// Everything a life must be able to say about itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Books {
-    /// Every object as its last event shows it.
-    objects: BTreeMap<Key, Thing>,
+    entries: BTreeMap<Key, Entry>,
     /// Which invoice an intent pays, as far as events said so: since 2025-03-31.basil only once paid.
     pub(super) links: BTreeMap<String, String>,
     /// What an invoice buys once it is paid.
@@ -66,7 +75,17 @@ impl Books {
             self.links.insert(intent, invoice);
         }
         let key = (thing.object(), thing.id().to_owned());
-        self.objects.insert(key, thing);
+        let entry = Entry {
+            announced: Some(thing),
+            real: None,
+        };
+        self.entries.insert(key, entry);
+    }
+
+    /// `thing` was made or changed without an event.
+    pub(crate) fn keep(&mut self, thing: Thing) {
+        let key = (thing.object(), thing.id().to_owned());
+        self.entries.entry(key).or_default().real = Some(thing);
     }
 
     /// A paid `invoice` will have bought `credits`.
@@ -111,7 +130,14 @@ impl Books {
 
     /// Every object as its last event shows it.
     pub(super) fn announced(&self) -> impl Iterator<Item = &Thing> {
-        self.objects.values()
+        self.entries.values().filter_map(|entry| entry.announced.as_ref())
+    }
+
+    /// Every object as it is.
+    pub(crate) fn into_objects(self) -> impl Iterator<Item = Thing> {
+        self.entries
+            .into_values()
+            .filter_map(|entry| entry.real.or(entry.announced))
     }
 }
 
