@@ -99,6 +99,7 @@ impl History<'_> {
             status,
             price: price.clone(),
             quantity: self.quantity,
+            pending_lines: Vec::new(),
             period_start: self.clock,
             period_end: self.clock + MONTH,
             billing_cycle_anchor: self.clock,
@@ -185,6 +186,10 @@ impl History<'_> {
         next.period_end = renewal + MONTH;
         next.status = "active";
         let mut invoice = self.draft(&next, "subscription_cycle");
+        // What was pending comes first, the newest at the top, and the new period after it.
+        // Source: https://docs.stripe.com/api/invoices/object#invoice_object-lines.
+        let pending = next.pending_lines.drain(..).rev();
+        invoice.lines.splice(..0, pending);
         invoice.period = (previous, renewal);
         invoice.automatically_finalizes_at = Some(self.clock + DRAFT_SECONDS);
         next.latest_invoice = Some(invoice.id.clone());

@@ -55,10 +55,22 @@ impl History<'_> {
         (invoice, intent)
     }
 
+    /// Goes to another price now; the difference is billed with the next invoice
+    /// (`proration_behavior=create_prorations`). It buys nothing: the new period's line does.
+    pub(super) fn settle_later(&mut self, subscription: &mut Subscription, paid: &Invoice, price: Price) {
+        self.by_api();
+        let lines = self.proration_lines(subscription, paid, price.clone());
+        self.change_subscription(subscription, |subscription| {
+            subscription.price = price;
+            subscription.pending_lines.extend(lines);
+        });
+    }
+
     /// The rest of the period at the running price is taken back, and charged at `price`.
     fn proration_lines(&mut self, subscription: &Subscription, paid: &Invoice, price: Price) -> [Line; 2] {
         let period = (self.clock, subscription.period_end);
-        let credited = paid.lines.first().map(|line| (paid.id.clone(), line.id.clone()));
+        // The line of the period itself is the last one.
+        let credited = paid.lines.last().map(|line| (paid.id.clone(), line.id.clone()));
         let unused = Line {
             id: self.id("il"),
             amount: -part_of_month(subscription.price.unit_amount * subscription.quantity, period),

@@ -11,6 +11,10 @@ use crate::{
     json::{list, merge, nulls},
 };
 
+/// Lines that an invoice itself shows; the others have to be listed.
+/// Source: <https://docs.stripe.com/api/invoices/object#invoice_object-lines>.
+const LINES_SHOWN: usize = 10;
+
 /// An invoice of a subscription.
 #[derive(Debug, Clone)]
 pub struct Invoice {
@@ -193,6 +197,9 @@ impl Invoice {
     }
 
     fn lines_json(&self, version: ApiVersion) -> Value {
+        let mut lines = self.line_items(version);
+        let more = lines.len() > LINES_SHOWN;
+        lines.truncate(LINES_SHOWN);
         let url = match self.named() {
             Some(id) => format!("/v1/invoices/{id}/lines"),
             None => format!(
@@ -200,7 +207,9 @@ impl Invoice {
                 self.customer.id, self.subscription
             ),
         };
-        list(self.line_items(version), url)
+        let mut list = list(lines, url);
+        list["has_more"] = more.into();
+        list
     }
 
     /// 2024-06-20: the subscription, the intent and the charge are named at the top.

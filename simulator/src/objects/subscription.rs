@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::catalogue::Price;
+use super::{catalogue::Price, invoice_line::Line};
 use crate::{
     ApiVersion,
     json::{list, merge, nulls},
@@ -27,6 +27,8 @@ pub struct Subscription {
     pub price: Price,
     /// How many of it.
     pub quantity: i64,
+    /// Prorations that wait for the next invoice, oldest first. Not shown: Stripe keeps them as invoice items.
+    pub pending_lines: Vec<Line>,
     /// Start of the running period, unix seconds.
     pub period_start: i64,
     /// End of the running period, unix seconds.

@@ -1,10 +1,15 @@
 //! Lists other than that of events: lines, invoice payments, the catalogue.
 
+use std::collections::BTreeSet;
+
 use hyper::StatusCode;
 use serde_json::Value;
-use simulator::ApiVersion;
+use simulator::{
+    ApiVersion,
+    history::random::{Options, WAVERS},
+};
 
-use crate::desk::{Desk, desk_of, shop, told};
+use crate::desk::{Desk, desk_of, lives, shop, told};
 
 fn rows(page: &Value) -> &Vec<Value> {
     page["data"].as_array().expect("a list")
@@ -29,23 +34,63 @@ async fn all(desk: &Desk, path: &str, limit: usize) -> Vec<Value> {
     }
 }
 
+/// What the lines that are no prorations grant; all our prices grant in proportion to their quantity.
+fn granted(lines: &[Value], credits: impl Fn(&str) -> i64) -> i64 {
+    let number = |line: &Value, name: &str| line[name].as_i64().expect("a number");
+    let details = |line: &Value| line["parent"]["subscription_item_details"]["proration"].as_bool();
+    let bought = lines
+        .iter()
+        .filter(|line| line["proration"].as_bool().or(details(line)) == Some(false));
+    let price = |line: &Value| {
+        let price = line["price"]["id"].as_str();
+        let price = price.or(line["pricing"]["price_details"]["price"].as_str());
+        credits(price.expect("a price"))
+    };
+    bought.map(|line| price(line) * number(line, "quantity")).sum()
+}
+
 #[tokio::test]
-async fn the_lines_of_an_invoice_are_listed_page_by_page() {
-    let catalogue = shop();
-    for version in ApiVersion::ALL {
-        let life = told("upgrade", version, &catalogue);
-        let desk = desk_of(std::slice::from_ref(&life), &catalogue).await;
+async fn the_lines_of_a_long_invoice_are_all_there_page_by_page() {
+    let options = Options {
+        long_invoices: true,
+        ..Options::new(shop())
+    };
+    let prices = options.catalogue.prices().map(|price| (&price.id, price.credits));
+    let credits = |id: &str| prices.iter().find(|(price, _)| *price == id).expect("ours").1;
+    let mut lives = lives(0..200, &options);
+    lives.retain(|life| life.steps.contains(&WAVERS));
+    let desk = desk_of(&lives, &options.catalogue).await;
+    let mut long = 0;
+    for life in &lives {
         for (invoice, row) in &life.truth.invoices {
             let path = format!("/v1/invoices/{invoice}");
             let shown = desk.get(&path).await.body["lines"].take();
-            let lines = all(&desk, &format!("{path}/lines"), 1).await;
-            assert_eq!(rows(&shown), &lines);
+            if shown["has_more"] == false {
+                continue;
+            }
+            long += 1;
+            assert_eq!(rows(&shown).len(), 10);
+            let lines = all(&desk, &format!("{path}/lines"), 5).await;
+            assert!(lines.len() > 10);
+            assert_eq!(rows(&shown), &lines[..10]);
+            let ids: BTreeSet<String> = lines.iter().map(id).collect();
+            assert_eq!(ids.len(), lines.len(), "each line once");
             let sum: i64 = lines.iter().filter_map(|line| line["amount"].as_i64()).sum();
             assert_eq!(sum, row["total"]);
+            if row["status"] == "paid" {
+                let grant = &life.truth.grants[&format!("grant:{invoice}")];
+                assert_eq!(granted(&lines, credits), *grant);
+                assert_eq!(
+                    granted(&lines[..10], credits),
+                    0,
+                    "it takes the last line to know"
+                );
+            }
         }
-        let missing = desk.get("/v1/invoices/in_none/lines").await;
-        assert_eq!(missing.status, StatusCode::NOT_FOUND);
     }
+    assert!(long > 5, "{long} long invoices");
+    let missing = desk.get("/v1/invoices/in_none/lines").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -36,7 +36,10 @@ pub(super) fn is_trial_with_card(held: &Held) -> bool {
 }
 
 pub(super) fn can_upgrade(held: &Held) -> bool {
-    held.it.status == "active" && held.it.price.unit_amount == 2000 && held.paid.is_some()
+    held.it.status == "active"
+        && held.it.price.unit_amount == 2000
+        && held.paid.is_some()
+        && held.it.pending_lines.is_empty()
 }
 
 pub(super) fn can_downgrade(held: &Held) -> bool {

@@ -32,7 +32,7 @@ use crate::{
 };
 use steps::Step;
 
-pub use steps::names;
+pub use steps::{WAVERS, names};
 
 /// A life that finds nothing more to do ends after this many steps.
 const STEPS_MAX: usize = 400;
@@ -54,6 +54,9 @@ pub struct Options {
     pub twins: f64,
     /// Whether events of one second may be impossible to put into order.
     pub riddles: Riddles,
+    /// Whether invoices may have more lines than an event shows. What grants is on the last one, so that a
+    /// reader has to ask the API for it.
+    pub long_invoices: bool,
 }
 
 impl Options {
@@ -68,6 +71,7 @@ impl Options {
             haste: 0.5,
             twins: 0.08,
             riddles: Riddles::Avoid,
+            long_invoices: false,
         }
     }
 }
@@ -160,6 +164,7 @@ struct Walk<'a> {
     entitled: Vec<Entitlement>,
     /// Whether the account is still to change its version.
     may_switch: bool,
+    long_invoices: bool,
     steps: Vec<&'static str>,
 }
 
@@ -176,6 +181,7 @@ impl<'a> Walk<'a> {
             debits: Vec::new(),
             entitled: Vec::new(),
             may_switch,
+            long_invoices: options.long_invoices,
             steps: Vec::new(),
         }
     }

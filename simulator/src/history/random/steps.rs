@@ -35,6 +35,9 @@ const fn step(
     }
 }
 
+/// The step that needs [`super::Options::long_invoices`].
+pub const WAVERS: &str = "wavers_between_plans";
+
 /// What happens by decision; [`DUE`] names what happens by itself.
 pub(super) const STEPS: &[Step] = &[
     step("register", 60, 1, is_stranger, |w| w.register()),
@@ -105,6 +108,13 @@ pub(super) const STEPS: &[Step] = &[
         3,
         |w| has(w, can_upgrade),
         |w| w.pend_update(false),
+    ),
+    step(
+        WAVERS,
+        12,
+        1,
+        |w| w.long_invoices && has(w, can_upgrade),
+        |w| w.waver(),
     ),
     step("downgrade", 4, 3, |w| has(w, can_downgrade), |w| w.downgrade()),
     step(

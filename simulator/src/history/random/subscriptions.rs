@@ -9,6 +9,9 @@ use crate::objects::{catalogue::Price, invoice::Invoice, payment_intent::Payment
 
 /// Share of subscriptions that are for more than one of the plan.
 const SEVERAL: f64 = 0.2;
+/// How often somebody who wavers changes plan and back. Each time makes four lines, together more than the ten
+/// that an event shows.
+const CHANGES_OF_MIND: usize = 3;
 
 impl Walk<'_> {
     /// One of the plans, and how many of it.
@@ -147,6 +150,18 @@ impl Walk<'_> {
         let kind = "customer.subscription.pending_update_expired";
         self.h.emit(kind, &held.it);
         self.h.void(invoice, intent);
+    }
+
+    /// To Team and back again and again; the next invoice settles it all.
+    pub(super) fn waver(&mut self) {
+        self.with(can_upgrade, |w, held| {
+            let Some(last) = &held.paid else { return };
+            let plans = [w.h.catalogue.team.clone(), w.h.catalogue.pro.clone()];
+            for plan in plans.into_iter().cycle().take(2 * CHANGES_OF_MIND) {
+                w.h.pass(60, 3600);
+                w.h.settle_later(&mut held.it, last, plan);
+            }
+        });
     }
 
     /// From Team to Pro without a settlement: the next period costs less.
