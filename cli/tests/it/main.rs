@@ -11,6 +11,7 @@ mod failover;
 mod fixtures;
 mod idle;
 mod ledger;
+mod lives;
 mod processes;
 mod queue;
 mod reckon;
