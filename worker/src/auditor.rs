@@ -1,5 +1,5 @@
 //! The loop around the ledger's check: a small step, a pause, and on, round after round. One worker of the fleet takes
-//! the steps; each shows what was found.
+//! the steps; each shows what was found, and whether Postgres keeps what it confirms.
 
 use std::time::Duration;
 
@@ -27,10 +27,11 @@ impl Auditor {
     /// Checks until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut steps = 0;
+        let mut unsafe_settings = Vec::new();
         while !stop.is_cancelled() {
             let pause = self.step().await;
             if steps % STEPS_PER_LOOK == 0 || pause == ROUND_PAUSE {
-                self.look().await;
+                self.look(&mut unsafe_settings).await;
             }
             steps += 1;
             tokio::select! {
@@ -56,7 +57,15 @@ impl Auditor {
         }
     }
 
-    async fn look(&self) {
+    async fn look(&self, known: &mut Vec<String>) {
+        match self.store.unsafe_settings().await {
+            Ok(settings) if settings == *known => {}
+            Ok(settings) => {
+                report::durability(&settings);
+                *known = settings;
+            }
+            Err(error) => report::not_now("the settings of postgres cannot be read", &error),
+        }
         match self.store.ledger_gauges().await {
             Ok(gauges) => report::ledger(&gauges, self.outstanding_max),
             Err(error) => report::not_now("the ledger's gauges cannot be read", &error),

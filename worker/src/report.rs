@@ -44,6 +44,7 @@ pub(crate) fn init() {
         counter!("tollgate_swept_total", "job" => job).absolute(0);
     }
     counter!("tollgate_free_grants_refused_total").absolute(0);
+    gauge!("tollgate_postgres_durable").set(1.0);
     counter!("tollgate_marks_set_aside_total").absolute(0);
     counter!("tollgate_reckoned_subjects_total").absolute(0);
     counter!("tollgate_worker_contention_total").absolute(0);
@@ -171,6 +172,19 @@ pub(crate) fn ledger(ledger: &LedgerGauges, outstanding_max: Option<i64>) {
     gauge!("tollgate_ledger_check_age_seconds").set(ledger.check_age_seconds);
     if let Some(most) = outstanding_max {
         gauge!("tollgate_ledger_capacity_left_credits").set((most - ledger.outstanding_own) as f64);
+    }
+}
+
+/// Whether Postgres keeps through a crash what it confirms; said whenever that changes.
+pub(crate) fn durability(unsafe_settings: &[String]) {
+    gauge!("tollgate_postgres_durable").set(if unsafe_settings.is_empty() { 1.0 } else { 0.0 });
+    if unsafe_settings.is_empty() {
+        tracing::info!("postgres keeps what it confirms");
+    } else {
+        let settings = unsafe_settings.join(", ");
+        tracing::warn!(
+            "postgres may lose in a crash what it has confirmed, and Redis then no longer has it: {settings}"
+        );
     }
 }
 

@@ -109,3 +109,19 @@ impl Store {
             .collect()
     }
 }
+
+impl Store {
+    /// The settings of Postgres with which a commit that was confirmed can be lost in a crash, as `name = value`; none is
+    /// how it should be.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT name || ' = ' || setting FROM pg_settings
+             WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name",
+        )
+        .fetch_all(self.pool())
+        .await?)
+    }
+}
