@@ -1,7 +1,6 @@
 //! A worker that dies between any two statements, or after one whose answer it never hears: started again, it comes to
 //! the same rows, the same ledger and the same news as one that never died.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -100,9 +99,6 @@ struct Way {
 }
 
 fn way(rig: &Rig, at: u64, verdict: Verdict) -> Way {
-    let (scheme, rest) = rig.database_url.split_once("//").expect("an URL");
-    let (user, rest) = rest.split_once('@').expect("a user");
-    let (server, database) = rest.split_once('/').expect("a database");
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
     let tap = move || -> stack::Tap {
@@ -114,9 +110,8 @@ fn way(rig: &Rig, at: u64, verdict: Verdict) -> Way {
             _ => Verdict::Pass,
         })
     };
-    let server: SocketAddr = server.parse().expect("an address");
-    let proxy = Proxy::tapped(server, tap).expect("a port");
-    let url = format!("{scheme}//{user}@{}/{database}", proxy.address());
+    let proxy = Proxy::tapped(rig.postgres(), tap).expect("a port");
+    let url = rig.database_url_over(&proxy);
     Way { proxy, url, sent }
 }
 

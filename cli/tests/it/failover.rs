@@ -1,12 +1,13 @@
-//! Redis servers that stop being the one to talk to, and those that have to confirm, too.
+//! Servers that stop being the one to talk to, those that have to confirm, too, and those that fall silent.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use shared::queue::{EnqueueError, Keys, Producer};
 use stack::{Proxy, RedisOptions, RedisServer};
+use store::Store;
 
-use crate::support::{customer, entry};
+use crate::support::{Rig, customer, entry};
 
 const KEYS_PREFIX: &str = "failover";
 /// Longest until the new master is found: one answer that never comes, and a connection.
@@ -148,4 +149,19 @@ async fn as_many_replicas_as_demanded_have_what_is_accepted() {
     assert_eq!((acknowledged, demanded), (0, 1));
     pair.replica.resume().expect("it goes on");
     enqueue(&producer, 21).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_connection_to_postgres_does_not_keep_its_place() {
+    let rig = Rig::new().await;
+    let proxy = Proxy::start(rig.postgres()).expect("a port");
+    let store = Store::new(&rig.database_url_over(&proxy), "test", 1).expect("an URL");
+    assert_eq!(store.waiting().await.expect("an answer").marks, 0);
+    proxy.half_open();
+    let silence = tokio::time::timeout(Duration::from_millis(100), store.waiting());
+    silence.await.expect_err("the peer is gone and does not say so");
+    let began = Instant::now();
+    while let Err(error) = store.waiting().await {
+        assert!(began.elapsed() < SOON * 2, "still {error}");
+    }
 }

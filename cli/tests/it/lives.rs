@@ -3,7 +3,6 @@
 //!
 //! `TOLLGATE_LIVES=200000 cargo test --release -p cli --test it lives` is for the night.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -225,10 +224,6 @@ async fn finish(store: &Store) {
 
 /// A way to the database on which connections die at random messages, before they arrive or after.
 fn proxy(rig: &Rig, seed: u64) -> (Proxy, String) {
-    let (scheme, rest) = rig.database_url.split_once("//").expect("an URL");
-    let (user, rest) = rest.split_once('@').expect("a user");
-    let (server, database) = rest.split_once('/').expect("a database");
-    let server: SocketAddr = server.parse().expect("an address");
     let connections = AtomicU64::new(seed);
     let new_tap = move || -> Tap {
         let mut dice = Dice::new(connections.fetch_add(1, Ordering::SeqCst));
@@ -243,7 +238,7 @@ fn proxy(rig: &Rig, seed: u64) -> (Proxy, String) {
             if left == 0 { end } else { Verdict::Pass }
         })
     };
-    let proxy = Proxy::tapped(server, new_tap).expect("a port");
-    let url = format!("{scheme}//{user}@{}/{database}", proxy.address());
+    let proxy = Proxy::tapped(rig.postgres(), new_tap).expect("a port");
+    let url = rig.database_url_over(&proxy);
     (proxy, url)
 }

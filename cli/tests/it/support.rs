@@ -5,6 +5,7 @@ pub mod process;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use shared::queue::{Consumer, GROUP, Keys, Probe, Producer};
 use shared::signature::{Secret, sign};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use stack::Proxy;
 use store::Store;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
@@ -103,6 +105,19 @@ impl Rig {
         ))
         .await;
         self.execute("INSERT INTO ledger_check DEFAULT VALUES").await;
+    }
+
+    /// Where Postgres listens.
+    pub fn postgres(&self) -> SocketAddr {
+        let (_, rest) = self.database_url.split_once('@').expect("a user");
+        let (server, _) = rest.split_once('/').expect("a database");
+        server.parse().expect("an address")
+    }
+
+    /// The database, reached over a proxy.
+    pub fn database_url_over(&self, proxy: &Proxy) -> String {
+        let server = self.postgres().to_string();
+        self.database_url.replace(&server, &proxy.address().to_string())
     }
 
     pub fn keys(&self) -> Keys {

@@ -57,6 +57,8 @@ const LOCK_TIMEOUT_MS: u32 = 10_000;
 /// Longest a connection may sit inside a transaction without a statement. Deciding takes milliseconds; a
 /// worker that was stopped in between must not keep its rows locked much longer than its lease.
 const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 10_000;
+/// Longest wait for an answer of a connection that was given back.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest a question may take why no connection can be had.
 const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -151,6 +153,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_release(|connection, _| Box::pin(still_answers(connection)))
             .connect_lazy_with(options);
         Self { pool, can_ask: false }
     }
@@ -197,4 +200,12 @@ impl Store {
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
     }
+}
+
+/// Whether a connection that was given back is of use. The pool asks, too, but waits for ever: of a peer whose packets
+/// get lost it would keep the place until the kernel gives up, a quarter of an hour later.
+async fn still_answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let answer = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await;
+    answer.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))?;
+    Ok(true)
 }
