@@ -170,3 +170,35 @@ async fn no_more_is_given_than_may_be_outstanding() {
     assert_eq!(store.capacity_left("", None).await.expect("asked"), None);
     assert_eq!(round(&store, 500, true).await, []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_give_at_the_same_moment_do_not_use_up_the_same_room() {
+    const SUBSCRIPTIONS: i64 = 400;
+    let rig = Rig::new().await;
+    let store = rig.store();
+    let policy = limited(1_050);
+    let mut events: Vec<Bytes> = (0..SUBSCRIPTIONS)
+        .map(|number| active(&format!("sub_{number}")))
+        .collect();
+    events.push(price(None));
+    apply(&store, &policy, &events).await;
+    // Nobody can give anything yet: one is about to, and what another does meanwhile is the question.
+    rig.execute(
+        "SELECT ledger_account_of('', 'platform', 'issued:' || part) FROM generate_series(0, 15) AS part",
+    )
+    .await;
+    let mut held = rig.pool.begin().await.expect("Postgres answers");
+    sqlx::query("SELECT FROM ledger_accounts FOR NO KEY UPDATE")
+        .execute(&mut *held)
+        .await
+        .expect("held");
+    let sweeping = async || swept_together(&rig, 2, &policy, NOW).await.free;
+    let release = async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        rig.wait_for_count(waiting, 2).await;
+        held.rollback().await.expect("let go");
+    };
+    let (given, ()) = tokio::join!(sweeping(), release());
+    assert_eq!((given, rig.count(GIVEN).await), (10, 1_000));
+}

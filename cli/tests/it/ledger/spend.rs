@@ -71,6 +71,8 @@ async fn who_is_no_member_cannot_draw() {
     let rig = Rig::new().await;
     let store = rig.store();
     sell(&store, &[TopUp::new("1", &team("t"), 100)]).await;
+    // Others may all the time.
+    store.add_team_member("", "t", "other").await.expect("added");
     let nothing = Spend::Insufficient { available: 0 };
     assert_eq!(spend(&store, "stranger", 1, "a").await, nothing);
     // A team of the same name elsewhere, and a user with the team's name.
