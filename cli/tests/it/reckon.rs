@@ -2,10 +2,14 @@
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use store::{Store, Taken};
 
 use crate::state::{work, work_with};
 use crate::support::process::Tollgate;
 use crate::support::{Rig, customer, shared_data};
+
+/// After five executions of a statement Postgres may keep its plan.
+pub const LOOKS: usize = 10;
 
 async fn reckon(rig: &Rig, args: &[&str]) -> Value {
     let ended = Tollgate::run(&[&["reckon", "--all", "--json"], args].concat(), &rig.env()).await;
@@ -90,6 +94,29 @@ async fn batches_have_everything_once() {
         "SELECT string_agg(concat(account, ' ', object_id), ',' ORDER BY account, object_id) FROM marks";
     let wanted = " cus_1, cus_2, cus_4,acct_1 cus_0,acct_1 cus_3";
     assert_eq!(rig.text(marked).await.as_deref(), Some(wanted));
+}
+
+/// A worker looks at the queue when it is empty, again and again; that is what Postgres plans for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_taken_in_portions_however_long_it_is() {
+    let rig = Rig::new().await;
+    let store = Store::for_working(&rig.database_url, 1).expect("an URL");
+    rig.execute("VACUUM (ANALYZE) marks").await;
+    for _ in 0..LOOKS {
+        let mut tx = store.begin().await.expect("Postgres answers");
+        assert_eq!(tx.take_marks(10).await.expect("none"), Taken::default());
+    }
+    rig.execute(
+        "INSERT INTO marks (account, kind, object_id)
+         SELECT '', 'invoice', 'in_' || number FROM generate_series(1, 1000) AS number",
+    )
+    .await;
+    for portion in [1, 10] {
+        let mut tx = store.begin().await.expect("Postgres answers");
+        let mut taken = tx.take_marks(portion).await.expect("marks");
+        taken.rows.sort_unstable();
+        assert_eq!(taken.rows, Vec::from_iter(1..=i64::from(portion)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

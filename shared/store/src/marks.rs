@@ -65,10 +65,13 @@ pub struct Taken {
 }
 
 /// Takes the oldest marks nobody else is taking. They come back if the transaction fails.
+///
+/// An array, because Postgres makes it once. What follows `IN` it may look up anew for every row of the queue, and
+/// then finds other rows every time: those it has deleted no longer count towards the limit.
 pub(crate) async fn take(connection: &mut PgConnection, marks_max: i64) -> Result<Taken, sqlx::Error> {
     let rows = sqlx::query(
-        "DELETE FROM marks WHERE id IN (
-             SELECT id FROM marks WHERE trouble IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+        "DELETE FROM marks WHERE id = ANY(ARRAY(
+             SELECT id FROM marks WHERE trouble IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))
          RETURNING account, kind, object_id, id",
     )
     .bind(marks_max)
