@@ -11,8 +11,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use shared::config::Env;
+use store::Store;
 use tokio::net::TcpListener;
 
+use crate::reckon::LOOKS;
 use crate::support::{Rig, event};
 
 /// Answers by path with query; what it does not know is `resource_missing`.
@@ -235,4 +237,34 @@ async fn without_a_key_questions_wait_until_a_worker_has_one() {
     let worker = rig.worker_with(with_key(&rig, &url));
     rig.wait_for_text(EMAIL, "late@example.com").await;
     worker.stop().await.expect("a clean end");
+}
+
+/// A worker looks at the queue when it is empty, again and again; that is what Postgres plans for.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_questions_are_taken_than_can_be_asked() {
+    let rig = Rig::new().await;
+    let store = Store::for_working(&rig.database_url, 1).expect("an URL");
+    rig.execute("VACUUM (ANALYZE) refetches").await;
+    for _ in 0..LOOKS {
+        assert_eq!(store.due_refetches(3, 60).await.expect("none"), Vec::new());
+    }
+    rig.execute(
+        "INSERT INTO refetches (account, kind, object_id, livemode, reason, next_attempt_at)
+         SELECT '', 'customer', 'cus_' || number, false, 'missing_parent', to_timestamp(number)
+         FROM generate_series(1, 100) AS number",
+    )
+    .await;
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        let due = store.due_refetches(3, 60).await.expect("questions");
+        taken.push(due.into_iter().map(|due| due.key.id).collect::<Vec<_>>());
+        taken.last_mut().expect("just pushed").sort();
+    }
+    assert_eq!(taken, [["cus_1", "cus_2", "cus_3"], ["cus_4", "cus_5", "cus_6"]]);
+
+    // Nobody needs to be asked for what came by itself; that is looked at in portions, too.
+    rig.execute("INSERT INTO objects (account, kind, id) SELECT account, kind, object_id FROM refetches")
+        .await;
+    store.due_refetches(3, 60).await.expect("questions");
+    assert_eq!(rig.count("SELECT count(*) FROM refetches").await, 97);
 }

@@ -204,16 +204,18 @@ impl Store {
     /// Claims requests whose time has come; they come back after `lease_seconds` unless they are ended. What came by
     /// itself meanwhile is dropped.
     ///
+    /// Arrays, because Postgres makes each once; what follows `IN` it may look up anew for every row, past the limit.
+    /// A row that changes just now has another `ctid` afterwards, and is found the next time.
+    ///
     /// # Errors
     /// [`StoreError`].
     pub async fn due_refetches(&self, at_most: u32, lease_seconds: i64) -> Result<Vec<Due>, StoreError> {
         let needless = format!(
-            "DELETE FROM refetches USING (
-                 SELECT w.account, w.kind, w.id FROM (
-                     SELECT account, kind, object_id AS id FROM refetches
+            "DELETE FROM refetches WHERE ctid = ANY(ARRAY(
+                 SELECT w.row FROM (
+                     SELECT ctid AS row, account, kind, object_id AS id FROM refetches
                      WHERE reason = 'missing_parent' AND given_up_at IS NULL AND next_attempt_at <= clock_timestamp()
-                     ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED) AS w WHERE {IS_THERE}) AS done
-             WHERE (refetches.account, refetches.kind, refetches.object_id) = (done.account, done.kind, done.id)"
+                     ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED) AS w WHERE {IS_THERE}))"
         );
         sqlx::query(sqlx::AssertSqlSafe(needless))
             .bind(i64::from(at_most))
@@ -222,10 +224,10 @@ impl Store {
         let rows = sqlx::query(
             "UPDATE refetches SET attempts = attempts + 1,
                  next_attempt_at = clock_timestamp() + $2 * interval '1 second'
-             WHERE (account, kind, object_id) IN (
-                 SELECT account, kind, object_id FROM refetches
+             WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM refetches
                  WHERE given_up_at IS NULL AND next_attempt_at <= clock_timestamp()
-                 ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+                 ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED))
              RETURNING account, kind, object_id, livemode, reason, requests, attempts",
         )
         .bind(i64::from(at_most))
