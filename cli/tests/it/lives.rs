@@ -24,6 +24,7 @@ use worker::item::Item;
 use worker::reckon::{MARKS_MAX, reckon};
 use worker::transact::transact;
 
+use crate::support::laws;
 use crate::support::{Rig, entry};
 
 /// Lives, unless `TOLLGATE_LIVES` says otherwise.
@@ -94,7 +95,8 @@ async fn crowd(rig: &Rig, catalogue: &Arc<Catalogue>, begin: u64, end: u64) {
     let store = rig.store();
     let state = store.state("").await.expect("readable");
     let differences = differences(begin, &lives, &truth.expected(&sent), &state);
-    let violations = check(&store).await;
+    let mut violations = check(&store).await;
+    violations.extend(laws::findings(rig).await);
     store.close().await;
     assert!(
         differences.is_empty() && violations.is_empty(),
@@ -134,7 +136,7 @@ fn differences(begin: u64, lives: &[Life], expected: &Value, found: &Value) -> V
 }
 
 /// Everything the ledger's check finds.
-async fn check(store: &Store) -> Vec<store::check::Violation> {
+async fn check(store: &Store) -> Vec<String> {
     store.begin_check(false).await.expect("a round");
     let mut found = Vec::new();
     loop {
@@ -143,7 +145,7 @@ async fn check(store: &Store) -> Vec<store::check::Violation> {
             .await
             .expect("a step")
             .expect("waited for");
-        found.extend(step.found);
+        found.extend(step.found.iter().map(|it| format!("{it:?}")));
         if step.ended_round {
             return found;
         }

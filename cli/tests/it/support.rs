@@ -1,7 +1,11 @@
 //! What tests stand on.
 
+pub mod copies;
+pub mod crew;
 pub mod http;
+pub mod laws;
 pub mod process;
+pub mod seeds;
 
 use std::collections::BTreeMap;
 use std::io::Write;
