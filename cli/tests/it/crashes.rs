@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use domain::Policy;
 use serde_json::Value;
 use shared::queue::{Claimed, StreamId};
 use simulator::ApiVersion;
 use simulator::catalogue::Catalogue;
+use simulator::event::Event;
 use simulator::history::{Setting, Story, catalogue_events, tell};
 use stack::{Proxy, Verdict};
 use store::Store;
@@ -32,7 +32,8 @@ const NEVER: u64 = u64::MAX;
 /// Connections of the worker: one, so that its messages have an order.
 const CONNECTIONS_MAX: u32 = 1;
 
-fn history() -> Vec<Bytes> {
+/// What happens, in that order.
+pub fn history() -> Vec<Event> {
     let (seed, now) = (11, 1_760_000_000);
     let catalogue = Catalogue::new(seed, now);
     let setting = Setting {
@@ -52,22 +53,22 @@ fn history() -> Vec<Bytes> {
             },
         )
     });
-    let events = catalogue_events(setting).into_iter().chain(lives);
-    events.map(|event| event.body).collect()
+    catalogue_events(setting).into_iter().chain(lives).collect()
 }
 
-fn items(bodies: &[Bytes]) -> Vec<Item> {
-    let entries = (0..).zip(bodies).map(|(seq, body)| Claimed {
+/// As a worker claims them, the first as entry `first`.
+pub fn items<'a>(first: u64, events: impl IntoIterator<Item = &'a Event>) -> Vec<Item> {
+    let entries = (first..).zip(events).map(|(seq, event)| Claimed {
         id: StreamId { ms: 1, seq },
         deliveries: 1,
-        entry: Ok(entry(body)),
+        entry: Ok(entry(&event.body)),
         fields: Vec::new(),
     });
     entries.map(Item::new).collect()
 }
 
 /// Applies everything and reckons until nothing is left; `None` when Postgres went away on the way.
-async fn work(store: &Store, items: &[Item]) -> Option<()> {
+pub async fn work(store: &Store, items: &[Item]) -> Option<()> {
     transact(store, items).await.ok()?;
     loop {
         while reckon(store, &Policy::default(), MARKS_MAX).await.ok()?.is_some() {}
@@ -128,7 +129,7 @@ async fn live(rig: &Rig, items: &[Item], at: u64, verdict: Verdict) -> (u64, boo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_may_die_at_any_statement() {
-    let items = items(&history());
+    let items = items(0, &history());
     let rig = Rig::new().await;
     let (messages, _) = live(&rig, &items, NEVER, Verdict::Pass).await;
     let expected = outcome(&rig).await;

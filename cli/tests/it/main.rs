@@ -15,6 +15,7 @@ mod ledger;
 mod lives;
 mod processes;
 mod queue;
+mod races;
 mod reckon;
 mod refetch;
 mod scenarios;
