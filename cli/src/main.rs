@@ -1,5 +1,6 @@
 //! `tollgate`: every role, and everything an operator needs. Without a subcommand it is `tollgate dev`.
 
+mod bench;
 mod catalog;
 mod dev;
 mod healthcheck;
@@ -61,6 +62,9 @@ enum Command {
     /// Wait until nothing is left to do: status 0, or 1 when time runs out
     #[command(after_help = idle::HELP)]
     Idle(idle::Options),
+    /// Measure what everything costs, side by side with what it could cost at least
+    #[command(after_help = bench::HELP)]
+    Bench(bench::Options),
     /// Send simulated Stripe events to an endpoint
     Simulate(simulate::Options),
     /// Ask a role on this machine whether it lives: status 0 or 1, for containers without a shell
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Command::Ledger(options) => ledger::main(&options),
         Command::Reckon(options) => reckon::main(&options),
         Command::Idle(options) => idle::main(&options),
+        Command::Bench(options) => bench::main(&options),
         Command::Simulate(options) => simulate::main(&options),
         Command::Healthcheck(options) => healthcheck::main(&options),
     }

@@ -23,6 +23,7 @@ pub mod sweep;
 mod terms;
 mod tx;
 mod upsert;
+pub mod yardstick;
 
 use std::time::Duration;
 

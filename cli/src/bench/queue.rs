@@ -1,0 +1,157 @@
+//! The queue alone: the worker's own fetching and acknowledging around a handler that does nothing, against the
+//! three Redis commands that it comes down to.
+
+use std::time::Instant;
+
+use shared::admin::Readiness;
+use shared::queue::{CHUNK_ENTRIES_MAX, Consumer, GROUP, Keys, Leases, Settled};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use worker::claims::{self, PREFETCH_CHUNKS};
+
+use super::cpu::Meter;
+use super::load::{self, Entry, Mix};
+use super::report::Unit::PerSecond;
+use super::resp::Raw;
+use super::rig::{self, Level, PREFIX, Rig};
+use super::{Bench, Outcome};
+
+/// The part's name.
+pub(super) const PART: &str = "queue";
+/// Chunks in the handler at a time, as a worker has by default.
+const CONCURRENCY: usize = 4;
+
+/// Measures all rounds.
+pub(super) fn run(bench: &mut Bench<'_>) -> Outcome<()> {
+    let bodies = Mix::Simple.bodies(bench.seed, bench.scale.queue_events);
+    let entries = load::entries(&bodies, &bench.rig.secret)?;
+    for round in 0..bench.scale.runs {
+        bench.say(PART, round);
+        for level in Level::BOTH {
+            measure(
+                bench,
+                &entries,
+                level,
+                "raw XREADGROUP + XACK + XDEL",
+                |_, raw, count| consume_raw(raw, count),
+            )?;
+            measure(bench, &entries, level, "tollgate, no-op", |rig, _, count| {
+                rig.runtime.block_on(consume(&rig.redis_url()?, count))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn measure(
+    bench: &mut Bench<'_>,
+    entries: &[Entry],
+    level: Level,
+    who: &str,
+    consume: impl FnOnce(&Rig, &mut Raw, usize) -> Outcome<()>,
+) -> Outcome<()> {
+    let mut raw = bench.rig.clear_redis(Level::Everysec)?;
+    rig::fill(&mut raw, entries, rig::WINDOW)?;
+    rig::make_group(&mut raw)?;
+    rig::set_level(&mut raw, level)?;
+    let meter = Meter::start(&bench.rig.watched(&[]));
+    let began = Instant::now();
+    consume(bench.rig, &mut raw, entries.len())?;
+    let seconds = began.elapsed().as_secs_f64();
+    let mut cpu = meter.per_1000(entries.len() as f64);
+    // Here the consumer is in this process.
+    if let Some(seconds) = cpu.remove("load") {
+        cpu.insert("worker", seconds);
+    }
+    cpu.remove("postgres");
+    let left = rig::length(&mut raw)?;
+    if left > 0 {
+        return Err(format!("{who}: {left} entries are left in the stream").into());
+    }
+    let rate = entries.len() as f64 / seconds;
+    bench
+        .report
+        .add_with_cpu(PART, &format!("{who}, {}", level.name()), PerSecond, rate, cpu);
+    Ok(())
+}
+
+/// One command after another, in chunks of the same size.
+fn consume_raw(raw: &mut Raw, count: usize) -> Outcome<()> {
+    let stream = Rig::stream();
+    let (stream, group) = (stream.as_bytes(), GROUP.as_bytes());
+    let chunk = CHUNK_ENTRIES_MAX.to_string();
+    let mut done = 0;
+    while done < count {
+        let read: [&[u8]; 9] = [
+            b"XREADGROUP",
+            b"GROUP",
+            group,
+            b"raw",
+            b"COUNT",
+            chunk.as_bytes(),
+            b"STREAMS",
+            stream,
+            b">",
+        ];
+        let reply = raw.call(&read)?;
+        let entries = reply
+            .list()
+            .first()
+            .and_then(|stream| stream.list().get(1))
+            .map_or(&[][..], |it| it.list());
+        let ids: Vec<&[u8]> = entries
+            .iter()
+            .filter_map(|entry| Some(entry.list().first()?.text()))
+            .collect();
+        if ids.is_empty() {
+            return Err("the stream ended early".into());
+        }
+        raw.push(&[&[b"XACK", stream, group][..], &ids].concat());
+        raw.push(&[&[b"XDEL", stream][..], &ids].concat());
+        raw.flush()?;
+        raw.reply()?;
+        raw.reply()?;
+        done += ids.len();
+    }
+    Ok(())
+}
+
+/// The worker's claims, without apalis and Postgres around them.
+async fn consume(url: &str, count: usize) -> Outcome<()> {
+    let consumer = Consumer::new(url, Keys::new(PREFIX, 0), "bench".to_owned())?;
+    let leases = Leases::new(Instant::now());
+    let stop = CancellationToken::new();
+    let (sender, mut chunks) = mpsc::channel(PREFETCH_CHUNKS);
+    let readiness = Readiness::default();
+    let fetching = claims::fetch(consumer.clone(), leases.clone(), readiness, sender, stop.clone());
+    let fetching = tokio::spawn(fetching);
+    let mut handlers = JoinSet::new();
+    let mut done = 0;
+    while done < count {
+        if handlers.len() >= CONCURRENCY
+            && let Some(ended) = handlers.join_next().await
+        {
+            ended??;
+        }
+        let Some(chunk) = chunks.recv().await else {
+            return Err("the claims ended early".into());
+        };
+        done += chunk.len();
+        let (consumer, leases) = (consumer.clone(), leases.clone());
+        handlers.spawn(async move {
+            // Nothing was decided about them, and nobody will look for it.
+            let settled = Settled::after_commit(chunk.iter().map(|claimed| claimed.id).collect());
+            consumer.acknowledge(&settled).await?;
+            leases.let_go(settled.ids());
+            Result::<(), shared::queue::QueueError>::Ok(())
+        });
+    }
+    while let Some(ended) = handlers.join_next().await {
+        ended??;
+    }
+    // It may sit in a blocking read for another second, which nobody has to wait for.
+    stop.cancel();
+    fetching.abort();
+    Ok(())
+}

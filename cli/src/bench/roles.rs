@@ -1,0 +1,170 @@
+//! Our own processes, as they run everywhere: this program with another first word, and a clean environment.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use stack::{Process, Signal};
+
+use super::Outcome;
+use super::baseline::Work;
+use super::cpu::Watched;
+use super::rig::{PREFIX, Rig};
+use crate::http;
+
+/// Longest a process may take to get ready, and to stop.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How often it is asked.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Inherited; everything else is set here, so that a run does not depend on who starts it.
+const INHERITED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LANG"];
+
+/// A running process. Killed when dropped.
+pub(super) struct Role {
+    name: &'static str,
+    process: Process,
+    /// Where requests go, for those that take any.
+    pub address: SocketAddr,
+    log: PathBuf,
+}
+
+impl Role {
+    /// Starts ingest and waits until it accepts events.
+    pub(super) fn ingest(rig: &Rig) -> Outcome<Self> {
+        let (address, admin) = (free_address()?, free_address()?);
+        let settings = [
+            ("REDIS_URL", rig.redis_url()?),
+            ("STRIPE_WEBHOOK_SECRET", rig.secret.expose().to_owned()),
+            ("TOLLGATE_REDIS_PREFIX", PREFIX.to_owned()),
+            ("TOLLGATE_INGEST_ADDR", address.to_string()),
+            ("TOLLGATE_INGEST_ADMIN_ADDR", admin.to_string()),
+            // The generator plays Stripe in test mode; live events would be kept and change nothing.
+            ("TOLLGATE_ENDPOINT_DEFAULT_LIVEMODE", "false".to_owned()),
+        ];
+        let mut role = Self::spawn("ingest", &["ingest"], &settings, rig.stack.dir(), address)?;
+        role.wait_until_ready(rig, admin)?;
+        Ok(role)
+    }
+
+    /// Starts a worker and does not wait: it takes events as soon as it is there.
+    pub(super) fn worker(rig: &Rig, database_url: &str) -> Outcome<(Self, SocketAddr)> {
+        let admin = free_address()?;
+        let settings = [
+            ("REDIS_URL", rig.redis_url()?),
+            ("DATABASE_URL", database_url.to_owned()),
+            ("TOLLGATE_REDIS_PREFIX", PREFIX.to_owned()),
+            ("TOLLGATE_WORKER_ADMIN_ADDR", admin.to_string()),
+        ];
+        let role = Self::spawn("worker", &["worker"], &settings, rig.stack.dir(), admin)?;
+        Ok((role, admin))
+    }
+
+    /// Starts a server that does less than ingest.
+    pub(super) fn baseline(rig: &Rig, work: Work) -> Outcome<Self> {
+        let address = free_address()?;
+        let word = match work {
+            Work::Nothing => "nothing",
+            Work::Hmac => "hmac",
+        };
+        let listen = address.to_string();
+        let settings = [("STRIPE_WEBHOOK_SECRET", rig.secret.expose().to_owned())];
+        let args = ["bench", "--serve", word, "--listen", &listen];
+        // Under the name of what it stands for.
+        let mut role = Self::spawn("ingest", &args, &settings, rig.stack.dir(), address)?;
+        let deadline = Instant::now() + LIMIT;
+        while std::net::TcpStream::connect(address).is_err() {
+            role.look(deadline, "nobody listens")?;
+        }
+        Ok(role)
+    }
+
+    /// Waits until it says that it is ready.
+    pub(super) fn wait_until_ready(&mut self, rig: &Rig, admin: SocketAddr) -> Outcome<()> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            match rig.runtime.block_on(http::get(&format!("http://{admin}/readyz"))) {
+                Ok((200, _)) => return Ok(()),
+                Ok((_, problem)) | Err(problem) => self.look(deadline, problem.trim())?,
+            }
+        }
+    }
+
+    /// An error when it has ended, or time is up. Waits a moment.
+    pub(super) fn look(&mut self, deadline: Instant, problem: &str) -> Outcome<()> {
+        let has_ended = self.process.exited()?.is_some();
+        if has_ended || Instant::now() > deadline {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().rev().take(5).collect();
+            let why = if has_ended { "it has ended" } else { problem };
+            return Err(format!("{}: {why}\n{}", self.name, lines.join("\n")).into());
+        }
+        std::thread::sleep(LOOK_EVERY);
+        Ok(())
+    }
+
+    pub(super) fn watched(&self) -> Watched {
+        Watched {
+            name: self.name,
+            pid: self.process.id(),
+            with_children: false,
+        }
+    }
+
+    /// Its largest resident memory so far, bytes.
+    pub(super) fn memory_peak(&self) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib * 1024.0)
+    }
+
+    /// Lets it finish what it does.
+    pub(super) fn stop(mut self) -> Outcome<()> {
+        self.process.signal(Signal::TERM)?;
+        self.process.wait(LIMIT)?;
+        Ok(())
+    }
+
+    fn spawn(
+        name: &'static str,
+        args: &[&str],
+        settings: &[(&str, String)],
+        dir: &Path,
+        address: SocketAddr,
+    ) -> Outcome<Self> {
+        let log = dir.join(format!("{name}.log"));
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(args).env_clear();
+        command.envs(
+            INHERITED
+                .iter()
+                .filter_map(|name| Some((*name, std::env::var_os(name)?))),
+        );
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
+        let log_file = File::options().create(true).append(true).open(&log)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log_file);
+        Ok(Self {
+            name,
+            process: Process::spawn(command, Signal::KILL)?,
+            address,
+            log,
+        })
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        if let Err(error) = self.process.kill() {
+            tracing::warn!(%error, "ending {}", self.name);
+        }
+    }
+}
+
+fn free_address() -> Outcome<SocketAddr> {
+    Ok(SocketAddr::from(([127, 0, 0, 1], stack::free_port()?)))
+}

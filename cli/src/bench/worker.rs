@@ -1,0 +1,134 @@
+//! A worker alone on a full stream, against raw Postgres.
+
+use std::time::{Duration, Instant};
+
+use shared::queue::CHUNK_ENTRIES_MAX;
+use store::Store;
+use store::yardstick::Yardstick;
+
+use super::cpu::{Cpu, Meter};
+use super::load::{self, Entry, Mix};
+use super::report::Unit::PerSecond;
+use super::rig::{self, Level, Rig};
+use super::roles::Role;
+use super::{Bench, Outcome};
+
+/// The part's name.
+pub(super) const PART: &str = "worker";
+/// Connections that write raw batches: as many as a worker has chunks at a time.
+const CONNECTIONS: usize = 4;
+/// How often the stream is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// Longest it may take to empty the stream.
+const LIMIT: Duration = Duration::from_secs(3_600);
+/// Events that are done before the clock starts: connections, prepared statements, cold tables.
+const WARM_UP: u64 = 1_024;
+
+/// Measures all rounds.
+pub(super) fn run(bench: &mut Bench<'_>) -> Outcome<()> {
+    for (mix, name, count) in [
+        (Mix::Simple, "simple projections", bench.scale.simple_events),
+        (Mix::Money, "full money effects", bench.scale.money_events),
+    ] {
+        let entries = load::entries(&mix.bodies(bench.seed, count), &bench.rig.secret)?;
+        for round in 0..bench.scale.runs {
+            bench.say(&format!("{PART}, {name}"), round);
+            for level in Level::BOTH {
+                let database = bench.rig.fresh_database()?;
+                let drained = drain(bench.rig, &database, &entries, level)?;
+                let figure = format!("{name}: tollgate, {}", level.name());
+                bench
+                    .report
+                    .add_with_cpu(PART, &figure, PerSecond, drained.rate, drained.cpu);
+                if level == Level::Everysec {
+                    raw_batches(bench, &database, name, count)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How a worker emptied the stream.
+pub(super) struct Drained {
+    /// Events a second, from after the warm-up to the last effect.
+    pub rate: f64,
+    pub cpu: Cpu,
+    /// The worker's, bytes.
+    pub memory_peak: Option<f64>,
+}
+
+/// Fills the stream, lets one worker empty it, and waits until all effects are there.
+pub(super) fn drain(rig: &Rig, database: &str, entries: &[Entry], level: Level) -> Outcome<Drained> {
+    let mut raw = rig.clear_redis(Level::Everysec)?;
+    rig::fill(&mut raw, entries, rig::WINDOW)?;
+    rig::set_level(&mut raw, level)?;
+    drain_filled(rig, database, entries.len() as u64)
+}
+
+/// The same with a stream that holds `count` entries already.
+pub(super) fn drain_filled(rig: &Rig, database: &str, count: u64) -> Outcome<Drained> {
+    let mut raw = rig.raw()?;
+    let store = rig.store(database)?;
+    rig.runtime.block_on(store.checkpoint())?;
+    let deadline = Instant::now() + LIMIT;
+    let (mut role, _) = Role::worker(rig, database)?;
+    let warm = count - WARM_UP.min(count / 10).max(1);
+    let mut left = rig::length(&mut raw)?;
+    while left > warm {
+        role.look(deadline, "it takes no events")?;
+        left = rig::length(&mut raw)?;
+    }
+    let meter = Meter::start(&rig.watched(&[role.watched()]));
+    let (began, events) = (Instant::now(), left as f64);
+    while rig::length(&mut raw)? > 0 {
+        std::thread::sleep(LOOK_EVERY);
+        if Instant::now() > deadline {
+            role.look(deadline, "it does not get done")?;
+        }
+    }
+    wait_for_effects(rig, &store, deadline)?;
+    let drained = Drained {
+        rate: events / began.elapsed().as_secs_f64(),
+        cpu: meter.per_1000(events),
+        memory_peak: role.memory_peak(),
+    };
+    role.stop()?;
+    let parked = rig.runtime.block_on(store.parked_count())?;
+    if parked > 0 {
+        return Err(format!("{parked} events were parked: these are no events to measure with").into());
+    }
+    rig.runtime.block_on(store.close());
+    Ok(drained)
+}
+
+/// Waits until nothing is left to be reckoned.
+pub(super) fn wait_for_effects(rig: &Rig, store: &Store, deadline: Instant) -> Outcome<()> {
+    while rig.runtime.block_on(store.waiting())?.marks > 0 {
+        if Instant::now() > deadline {
+            return Err("the worker does not finish reckoning".into());
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
+
+/// The rows the worker has left, written once more by nothing but `COPY`.
+fn raw_batches(bench: &mut Bench<'_>, database: &str, name: &str, events: usize) -> Outcome<()> {
+    let rig = bench.rig;
+    let store = rig.store(database)?;
+    let (took, cpu) = rig.runtime.block_on(async {
+        let batches = events.div_ceil(CHUNK_ENTRIES_MAX);
+        let yardstick = Yardstick::learn(&store, batches).await?;
+        store.checkpoint().await?;
+        let meter = Meter::start(&rig.watched(&[]));
+        let took = yardstick.replay(&store, CONNECTIONS).await?;
+        Outcome::Ok((took.as_secs_f64(), meter.per_1000(events as f64)))
+    })?;
+    rig.runtime.block_on(store.close());
+    let figure = format!("{name}: raw Postgres batches");
+    bench
+        .report
+        .add_with_cpu(PART, &figure, PerSecond, events as f64 / took, cpu);
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Raw Postgres, for `tollgate bench` to measure us against: the rows that a worker wrote, copied into equal tables
+//! in batches of the same size, as fast as Postgres takes them. No decisions, no locks, no triggers, no rewriting: a
+//! floor under what the same rows can cost. Nothing here runs in a role.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::{Store, StoreError};
+
+/// Tables that say nothing about events: the schema's own, and what is emptied again.
+const LEFT_OUT: &[&str] = &[
+    "_sqlx_migrations",
+    "schema_compatibility",
+    "ledger_check",
+    "marks",
+];
+
+/// The rows of one transaction: table and what `COPY` takes, in its text format.
+type Batch = Vec<(String, Vec<u8>)>;
+
+/// Rows to be written once more, and equal tables for them.
+#[derive(Debug)]
+pub struct Yardstick {
+    batches: VecDeque<Batch>,
+    rows: u64,
+}
+
+impl Yardstick {
+    /// Reads all rows there are, divides them into `batches`, and makes tables for them with the same columns,
+    /// constraints and indexes, in a schema of their own.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn learn(store: &Store, batches: usize) -> Result<Self, StoreError> {
+        let mut connection = store.pool().acquire().await?;
+        execute(&mut connection, "CREATE SCHEMA yardstick").await?;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT tablename::text FROM pg_tables
+             WHERE schemaname = 'public' AND tablename <> ALL($1) ORDER BY tablename",
+        )
+        .bind(LEFT_OUT)
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut all: VecDeque<Batch> = (0..batches.max(1)).map(|_| Batch::new()).collect();
+        let mut rows = 0;
+        for table in tables {
+            let copy = connection
+                .copy_out_raw(&format!("COPY public.{table} TO STDOUT"))
+                .await?;
+            let lines: Vec<Vec<u8>> = copy.map_ok(|row| row.to_vec()).try_collect().await?;
+            if lines.is_empty() {
+                continue;
+            }
+            rows += lines.len() as u64;
+            let like = format!("CREATE TABLE yardstick.{table} (LIKE public.{table} INCLUDING ALL)");
+            execute(&mut connection, &like).await?;
+            for (batch, lines) in all.iter_mut().zip(shares(&lines, batches)) {
+                if !lines.is_empty() {
+                    batch.push((table.clone(), lines.concat()));
+                }
+            }
+        }
+        Ok(Self { batches: all, rows })
+    }
+
+    /// How many rows there are in all tables together.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Writes everything, one transaction for each batch, over `connections` at a time. Returns how long it took.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn replay(self, store: &Store, connections: usize) -> Result<Duration, StoreError> {
+        // Connecting is not what is measured.
+        let mut lanes: Vec<(PgConnection, Vec<Batch>)> = Vec::new();
+        for _ in 0..connections {
+            let options = store.pool().connect_options();
+            lanes.push((PgConnection::connect_with(&options).await?, Vec::new()));
+        }
+        for (number, batch) in self.batches.into_iter().enumerate() {
+            lanes[number % connections].1.push(batch);
+        }
+        let began = Instant::now();
+        let all = lanes
+            .into_iter()
+            .map(|(connection, batches)| write_all(connection, batches));
+        stream::iter(all)
+            .buffer_unordered(connections)
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(began.elapsed())
+    }
+}
+
+async fn write_all(mut connection: PgConnection, batches: Vec<Batch>) -> Result<(), StoreError> {
+    for batch in batches {
+        let mut tx = connection.begin().await?;
+        for (table, lines) in batch {
+            let mut copy = tx
+                .copy_in_raw(&format!("COPY yardstick.{table} FROM STDIN"))
+                .await?;
+            copy.send(lines).await?;
+            copy.finish().await?;
+        }
+        tx.commit().await?;
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+/// Divides lines evenly, in order.
+fn shares(lines: &[Vec<u8>], count: usize) -> impl Iterator<Item = &[Vec<u8>]> {
+    let bound = move |number: usize| lines.len() * number / count.max(1);
+    (0..count.max(1)).map(move |number| &lines[bound(number)..bound(number + 1)])
+}
+
+impl Store {
+    /// What Postgres calls itself.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn server_version(&self) -> Result<String, StoreError> {
+        Ok(sqlx::query_scalar("SHOW server_version")
+            .fetch_one(self.pool())
+            .await?)
+    }
+
+    /// Writes everything to disk, so that whatever is measured next begins with the same amount of it left to do.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        execute(&mut connection, "CHECKPOINT").await
+    }
+
+    /// Milliseconds from acceptance to commit of events accepted since then (unix milliseconds), as Postgres saw the
+    /// commit. It must run with `track_commit_timestamp`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn commit_latencies_ms(&self, since_ms: i64) -> Result<Vec<f64>, StoreError> {
+        self.latencies_ms("pg_xact_commit_timestamp(xmin)", since_ms)
+            .await
+    }
+
+    /// Milliseconds from acceptance until a worker wrote the event's row, its commit not included.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn pick_up_latencies_ms(&self, since_ms: i64) -> Result<Vec<f64>, StoreError> {
+        self.latencies_ms("settled_at", since_ms).await
+    }
+
+    async fn latencies_ms(&self, until: &str, since_ms: i64) -> Result<Vec<f64>, StoreError> {
+        let sql = format!(
+            "SELECT extract(epoch FROM {until} - received_at)::double precision * 1000 FROM events
+             WHERE received_at >= to_timestamp($1::double precision / 1000)"
+        );
+        Ok(sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(since_ms as f64)
+            .fetch_all(self.pool())
+            .await?)
+    }
+
+    /// How many events have been set aside.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn parked_count(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM parked_events")
+            .fetch_one(self.pool())
+            .await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+}
+
+/// Makes a database, as a copy of `template` where one is named. `admin_url` is another database of the same server.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn create_database(admin_url: &str, name: &str, template: Option<&str>) -> Result<(), StoreError> {
+    let template = template.map_or(String::new(), |template| format!(" TEMPLATE {template}"));
+    in_admin(admin_url, &format!("CREATE DATABASE {name}{template}")).await
+}
+
+/// Removes a database and whoever is still connected to it.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn drop_database(admin_url: &str, name: &str) -> Result<(), StoreError> {
+    in_admin(admin_url, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+}
+
+async fn in_admin(admin_url: &str, sql: &str) -> Result<(), StoreError> {
+    let mut connection = PgConnection::connect(admin_url).await?;
+    execute(&mut connection, sql).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+async fn execute(connection: &mut PgConnection, sql: &str) -> Result<(), StoreError> {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_divided_evenly_and_none_is_left_out() {
+        let lines: Vec<Vec<u8>> = (0_u8..7).map(|n| vec![n]).collect();
+        let sizes = |count| shares(&lines, count).map(<[_]>::len).collect::<Vec<_>>();
+        assert_eq!(sizes(3), [2, 2, 3]);
+        assert_eq!(sizes(1), [7]);
+        assert_eq!(sizes(10).iter().sum::<usize>(), 7);
+    }
+}
