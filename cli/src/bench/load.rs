@@ -157,7 +157,7 @@ mod tests {
         let bodies = Mix::Simple.bodies(7, 40);
         assert_eq!(bodies.len(), 40);
         assert!(bodies.iter().all(|body| body.len() == BODY_BYTES));
-        let ids: BTreeSet<String> = bodies.iter().map(|body| id(body)).collect();
+        let ids: BTreeSet<String> = bodies.iter().map(id).collect();
         assert_eq!(ids.len(), 40);
         assert_ne!(Mix::Simple.bodies(8, 1), Mix::Simple.bodies(7, 1));
     }
@@ -166,7 +166,7 @@ mod tests {
     fn a_seed_repeats_the_events_about_money() {
         let bodies = Mix::Money.bodies(7, 300);
         assert_eq!(bodies, Mix::Money.bodies(7, 300));
-        let ids: BTreeSet<String> = bodies.iter().map(|body| id(body)).collect();
+        let ids: BTreeSet<String> = bodies.iter().map(id).collect();
         assert_eq!(ids.len(), 300);
     }
 

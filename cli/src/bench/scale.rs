@@ -52,7 +52,7 @@ impl Scale {
             closed: Duration::from_millis(700),
             open: Duration::from_millis(700),
             xadd_events: 20_000,
-            queue_events: 15_000,
+            queue_events: 10_000,
             simple_events: 8_000,
             money_events: 5_000,
             end_to_end: Duration::from_millis(1_200),

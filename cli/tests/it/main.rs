@@ -4,6 +4,7 @@
 //! to synchronise: tests wait for a state, with a limit.
 
 mod asked;
+mod bench;
 mod catalog;
 mod commands;
 mod crashes;
