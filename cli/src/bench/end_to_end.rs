@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use shared::clock::Clock;
 
 use super::cpu::Meter;
+use super::days::prelude;
 use super::generator;
 use super::load::{self, Mix};
 use super::report::Unit::Ms;
@@ -45,8 +47,8 @@ fn at_rate(bench: &mut Bench<'_>, level: Level, rate: u32, round: usize) -> Outc
     let rig = bench.rig;
     let count = (f64::from(rate) * bench.scale.end_to_end.as_secs_f64()) as usize;
     let site = Site::start(bench, level)?;
-    site.warm_up(bench, round)?;
     let bodies = Mix::Money.bodies(bench.seed + round as u64, count);
+    site.warm_up(bench, round, &bodies)?;
     let requests = Arc::new(load::requests(&bodies, site.ingest.address, &rig.secret));
     let meter = Meter::start(&rig.watched(&[site.ingest.watched(), site.worker.watched()]));
     let since = Clock::system().unix_ms();
@@ -86,7 +88,7 @@ fn at_rate(bench: &mut Bench<'_>, level: Level, rate: u32, round: usize) -> Outc
 /// Acceptance until the worker writes the event's row: XADD, the waiting read that gets it, and a transaction's begin.
 fn idle(bench: &mut Bench<'_>, round: usize) -> Outcome<()> {
     let site = Site::start(bench, Level::Everysec)?;
-    site.warm_up(bench, round)?;
+    site.warm_up(bench, round, &[])?;
     let bodies = Mix::Simple.bodies(bench.seed + 1 + round as u64, bench.scale.pick_ups);
     let requests = Arc::new(load::requests(&bodies, site.ingest.address, &bench.rig.secret));
     let since = Clock::system().unix_ms();
@@ -130,8 +132,9 @@ impl Site {
     }
 
     /// Other events, so that connections are open, statements prepared, and caches warm.
-    fn warm_up(&self, bench: &Bench<'_>, round: usize) -> Outcome<()> {
-        let bodies = Mix::Money.bodies(!bench.seed - round as u64, bench.scale.warm_up_events);
+    fn warm_up(&self, bench: &Bench<'_>, round: usize, before: &[Bytes]) -> Outcome<()> {
+        let mut bodies = Mix::Money.bodies(!bench.seed - round as u64, bench.scale.warm_up_events);
+        bodies.extend(prelude(before));
         let requests = Arc::new(load::requests(&bodies, self.ingest.address, &bench.rig.secret));
         generator::open(self.ingest.address, &requests, 1_000.0)?;
         self.wait_until_done(bench)

@@ -2,7 +2,7 @@
 //! takes its time: 10 million events are an hour and some 30 GB. One row of CSV for each point, as soon as it is there.
 
 use super::cpu::Cpu;
-use super::load::{self, Mix};
+use super::load::Mix;
 use super::report::Unit::{CpuSeconds, PerSecond};
 use super::rig::Level;
 use super::{Bench, Outcome, worker};
@@ -58,8 +58,8 @@ pub(super) fn run(bench: &mut Bench<'_>, events: usize) -> Outcome<()> {
 }
 
 fn give(bench: &Bench<'_>, database: &str, seed: u64, count: usize) -> Outcome<worker::Drained> {
-    let entries = load::entries(&Mix::Money.bodies(seed, count), &bench.rig.secret)?;
-    worker::drain(bench.rig, database, &entries, Level::Everysec)
+    let filling = worker::Filling::new(bench.rig, &Mix::Money.bodies(seed, count))?;
+    worker::drain(bench.rig, database, &filling, Level::Everysec)
 }
 
 /// 10 thousand, and ever ten times as many; the end is a point, too.

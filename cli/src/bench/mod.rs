@@ -7,6 +7,7 @@
 mod backlog;
 mod baseline;
 mod cpu;
+mod days;
 mod end_to_end;
 mod generator;
 mod growth;

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use shared::queue::CHUNK_ENTRIES_MAX;
 use store::Store;
 use store::yardstick::Yardstick;
 
 use super::cpu::{Cpu, Meter};
+use super::days::prelude;
 use super::load::{self, Entry, Mix};
 use super::report::Unit::PerSecond;
 use super::rig::{self, Level, Rig};
@@ -22,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Longest it may take to empty the stream.
 const LIMIT: Duration = Duration::from_secs(3_600);
 /// Events that are done before the clock starts: connections, prepared statements, cold tables.
-const WARM_UP: u64 = 1_024;
+pub(super) const WARM_UP: usize = 1_024;
 
 /// Measures all rounds.
 pub(super) fn run(bench: &mut Bench<'_>) -> Outcome<()> {
@@ -30,18 +32,18 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Outcome<()> {
         (Mix::Simple, "simple projections", bench.scale.simple_events),
         (Mix::Money, "full money effects", bench.scale.money_events),
     ] {
-        let entries = load::entries(&mix.bodies(bench.seed, count), &bench.rig.secret)?;
+        let filling = Filling::new(bench.rig, &mix.bodies(bench.seed, count))?;
         for round in 0..bench.scale.runs {
             bench.say(&format!("{PART}, {name}"), round);
             for level in Level::BOTH {
                 let database = bench.rig.fresh_database()?;
-                let drained = drain(bench.rig, &database, &entries, level)?;
+                let drained = drain(bench.rig, &database, &filling, level)?;
                 let figure = format!("{name}: tollgate, {}", level.name());
                 bench
                     .report
                     .add_with_cpu(PART, &figure, PerSecond, drained.rate, drained.cpu);
                 if level == Level::Everysec {
-                    raw_batches(bench, &database, name, count)?;
+                    raw_batches(bench, &database, name, filling.entries.len())?;
                 }
             }
         }
@@ -58,24 +60,40 @@ pub(super) struct Drained {
     pub memory_peak: Option<f64>,
 }
 
-/// Fills the stream, lets one worker empty it, and waits until all effects are there.
-pub(super) fn drain(rig: &Rig, database: &str, entries: &[Entry], level: Level) -> Outcome<Drained> {
-    let mut raw = rig.clear_redis(Level::Everysec)?;
-    rig::fill(&mut raw, entries, rig::WINDOW)?;
-    rig::set_level(&mut raw, level)?;
-    drain_filled(rig, database, entries.len() as u64)
+/// What a stream is filled with.
+pub(super) struct Filling {
+    entries: Vec<Entry>,
+    /// How many of them are done before the clock starts.
+    warm_up: usize,
 }
 
-/// The same with a stream that holds `count` entries already.
-pub(super) fn drain_filled(rig: &Rig, database: &str, count: u64) -> Outcome<Drained> {
+impl Filling {
+    pub(super) fn new(rig: &Rig, bodies: &[Bytes]) -> Outcome<Self> {
+        let mut all = prelude(bodies);
+        let warm_up = all.len() + WARM_UP.min(bodies.len() / 10);
+        all.extend_from_slice(bodies);
+        let entries = load::entries(&all, &rig.secret)?;
+        Ok(Self { entries, warm_up })
+    }
+}
+
+/// Fills the stream, lets one worker empty it, and waits until all effects are there.
+pub(super) fn drain(rig: &Rig, database: &str, filling: &Filling, level: Level) -> Outcome<Drained> {
+    let mut raw = rig.clear_redis(Level::Everysec)?;
+    rig::fill(&mut raw, &filling.entries, rig::WINDOW)?;
+    rig::set_level(&mut raw, level)?;
+    drain_filled(rig, database, filling.entries.len() - filling.warm_up)
+}
+
+/// The same with a stream that is full already. The clock starts when no more than `measured` entries are left.
+pub(super) fn drain_filled(rig: &Rig, database: &str, measured: usize) -> Outcome<Drained> {
     let mut raw = rig.raw()?;
     let store = rig.store(database)?;
     rig.runtime.block_on(store.checkpoint())?;
     let deadline = Instant::now() + LIMIT;
     let (mut role, _) = Role::worker(rig, database)?;
-    let warm = count - WARM_UP.min(count / 10).max(1);
     let mut left = rig::length(&mut raw)?;
-    while left > warm {
+    while left > measured as u64 {
         role.look(deadline, "it takes no events")?;
         left = rig::length(&mut raw)?;
     }
