@@ -26,6 +26,7 @@ mod progress;
 mod proxy;
 mod redis;
 mod server;
+mod talk;
 mod user;
 
 use std::path::{Path, PathBuf};

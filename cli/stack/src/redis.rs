@@ -10,15 +10,19 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::dir::Home;
+use crate::error::Attempt;
 use crate::find::{self, Program, Sources, Wanted};
 use crate::progress::{Progress, Reporter};
 use crate::server::{self, Launch, Password, Server};
+use crate::talk::talk;
 use crate::{Software, StackError, leftovers};
 
 /// From start to the first PONG; a large append-only file in a data directory takes its time.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// From SIGTERM to the end; it may have to sync.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Where Redis keeps its append-only file, below its directory.
+const APPEND_ONLY_DIR: &str = "appendonlydir";
 /// For one PING over the loopback.
 const PING_LIMIT: Duration = Duration::from_millis(500);
 
@@ -173,6 +177,30 @@ impl RedisServer {
         let started = launch.start(command, |_| answers(self.port, &self.password))?;
         self.server = started.ok_or_else(|| launch.ports_taken(1))?;
         Ok(())
+    }
+
+    /// Starts it again on the same port with nothing in it, as after the loss of its disk. What it had is deleted.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end or start, or its files cannot be removed.
+    pub fn restart_empty(&mut self) -> Result<(), StackError> {
+        self.kill()?;
+        let files = self.dir.join(APPEND_ONLY_DIR);
+        if files.exists() {
+            std::fs::remove_dir_all(&files).to("remove", &files)?;
+        }
+        self.restart()
+    }
+
+    /// Sends commands one after another over a connection of their own, and returns what each was answered: its texts
+    /// and numbers, those inside of lists one after another.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer, or answers one of them with an error.
+    pub fn ask(&self, commands: &[&[&str]]) -> std::io::Result<Vec<Vec<String>>> {
+        talk(self.port, self.password(), commands)
     }
 
     /// Stops its clock (SIGSTOP): it accepts connections and answers nothing.
