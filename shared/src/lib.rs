@@ -6,6 +6,8 @@ pub mod config;
 pub mod entry;
 pub mod envelope;
 pub mod lifecycle;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod queue;
 pub mod role;
 pub mod signature;

@@ -63,6 +63,11 @@ impl Pipeline {
     pub async fn run(&self, chunk: Vec<Claimed>) {
         let started = Instant::now();
         let entries = chunk.len();
+        #[cfg(feature = "planted-bugs")]
+        if shared::planted::is_planted("acknowledge-before-commit") {
+            let ids = chunk.iter().map(|claimed| claimed.id).collect();
+            drop(self.consumer.acknowledge(&Settled::after_commit(ids)).await);
+        }
         // Entries are only ever claimed together when they were delivered equally often.
         let deliveries = chunk.first().map_or(1, |claimed| claimed.deliveries);
         let mut batches = vec![chunk.into_iter().map(Item::new).collect::<Vec<_>>()];

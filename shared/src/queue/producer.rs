@@ -89,6 +89,11 @@ impl Producer {
         command.arg(FIELD_META).arg(entry.encode_meta());
         command.arg(FIELD_BODY).arg(&entry.body[..]);
         let mut link = self.link.clone();
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is_planted("answer-before-xadd") {
+            tokio::spawn(async move { drop(command.query_async::<()>(&mut link).await) });
+            return Ok(Receipt(()));
+        }
         if self.replicas == 0 {
             command.query_async::<()>(&mut link).await?;
             return Ok(Receipt(()));

@@ -123,7 +123,27 @@ pub(crate) async fn admit(
     mismatches: &[&str],
 ) -> Result<HashSet<EventKey>, sqlx::Error> {
     debug_assert!(rows.is_sorted_by(|a, b| a.key < b.key), "sorted and distinct");
-    let admitted = sqlx::query(AssertSqlSafe(INSERT.as_str()))
+    #[cfg(feature = "planted-bugs")]
+    if crate::planted::is_check_then_insert() {
+        let new = crate::planted::look_first(connection, rows).await?;
+        return insert(
+            connection,
+            &crate::planted::without_key(&INSERT),
+            &new,
+            mismatches,
+        )
+        .await;
+    }
+    insert(connection, &INSERT, rows, mismatches).await
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    sql: &str,
+    rows: &[InboxRow<'_>],
+    mismatches: &[&str],
+) -> Result<HashSet<EventKey>, sqlx::Error> {
+    let admitted = sqlx::query(AssertSqlSafe(sql.to_owned()))
         .bind(column!(rows, row => row.key.account.as_str()))
         .bind(column!(rows, row => row.key.id.as_str()))
         .bind(column!(rows, row => row.event_type))

@@ -13,6 +13,8 @@ mod marks;
 mod objects;
 mod outbox;
 mod parked;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod projections;
 pub mod reckon;
 mod refetches;
@@ -21,6 +23,7 @@ mod state;
 mod summary;
 pub mod sweep;
 mod terms;
+mod trial;
 mod tx;
 mod upsert;
 pub mod yardstick;
@@ -47,6 +50,7 @@ pub use schema::{SchemaError, migrations};
 pub use state::Waiting;
 pub use summary::{ExampleRows, Tally};
 pub use terms::SeenTerms;
+pub use trial::{Kept, Moved};
 pub use tx::Tx;
 
 /// Longest wait for a connection from the pool.
