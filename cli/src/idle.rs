@@ -55,7 +55,7 @@ struct Settings {
 
 /// What is left to do.
 #[derive(Serialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Left {
+pub(crate) struct Left {
     /// Events in Redis, those in flight included.
     queued: u64,
     /// Of those, how many a worker holds.
@@ -88,15 +88,8 @@ fn read(reader: &mut Reader<'_>) -> Settings {
 
 async fn run(options: &Options, settings: Settings) -> Result<ExitCode, Box<dyn Error>> {
     let began = Instant::now();
-    let mut eye = Eye {
-        probe: Probe::new(
-            &settings.redis.redis_url,
-            Keys::new(&settings.redis.redis_prefix, 0),
-        )?,
-        store: Store::new(&settings.database_url, "tollgate-idle", CONNECTIONS_MAX)?,
-        clock: Clock::system(),
-        suits: false,
-    };
+    let keys = Keys::new(&settings.redis.redis_prefix, 0);
+    let mut eye = Eye::new(&settings.redis.redis_url, keys, &settings.database_url)?;
     let last = watch(async || eye.look().await, began + options.timeout).await?;
     let (left, trouble) = match last {
         Ok(left) => (Some(left), None),
@@ -113,10 +106,10 @@ async fn run(options: &Options, settings: Settings) -> Result<ExitCode, Box<dyn 
 }
 
 /// What a look finds: what is left, or why that cannot be said now.
-type Seen = Result<Left, String>;
+pub(crate) type Seen = Result<Left, String>;
 
 /// Looks until nothing is left [`QUIET_LOOKS`] times in a row, or until the deadline. Returns what was seen last.
-async fn watch(
+pub(crate) async fn watch(
     mut look: impl AsyncFnMut() -> Result<Seen, SchemaError>,
     deadline: Instant,
 ) -> Result<Seen, SchemaError> {
@@ -133,7 +126,7 @@ async fn watch(
 }
 
 /// Who looks.
-struct Eye {
+pub(crate) struct Eye {
     probe: Probe,
     store: Store,
     clock: Clock,
@@ -142,8 +135,18 @@ struct Eye {
 }
 
 impl Eye {
+    /// Prepares lazy connections.
+    pub(crate) fn new(redis_url: &str, keys: Keys, database_url: &str) -> Result<Self, Box<dyn Error>> {
+        Ok(Self {
+            probe: Probe::new(redis_url, keys)?,
+            store: Store::new(database_url, "tollgate-idle", CONNECTIONS_MAX)?,
+            clock: Clock::system(),
+            suits: false,
+        })
+    }
+
     /// Redis first: see the module's words.
-    async fn look(&mut self) -> Result<Seen, SchemaError> {
+    pub(crate) async fn look(&mut self) -> Result<Seen, SchemaError> {
         if !self.suits {
             match self.store.check_schema().await {
                 Ok(()) => self.suits = true,
@@ -203,7 +206,7 @@ fn in_words(left: &Left) -> String {
 }
 
 /// A whole number and its unit.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.chars().take_while(char::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let wrong = || format!("`{text}` is no duration; write it as 500ms, 30s, 2m or 1h");

@@ -2,6 +2,7 @@
 
 mod bench;
 mod catalog;
+mod chaos;
 mod dev;
 mod healthcheck;
 mod http;
@@ -65,6 +66,9 @@ enum Command {
     /// Measure what everything costs, side by side with what it could cost at least
     #[command(after_help = bench::HELP)]
     Bench(bench::Options),
+    /// Break everything under load, and compare what was acknowledged with what came of it
+    #[command(after_help = chaos::HELP)]
+    Chaos(chaos::Options),
     /// Send simulated Stripe events to an endpoint
     Simulate(simulate::Options),
     /// Ask a role on this machine whether it lives: status 0 or 1, for containers without a shell
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Command::Reckon(options) => reckon::main(&options),
         Command::Idle(options) => idle::main(&options),
         Command::Bench(options) => bench::main(&options),
+        Command::Chaos(options) => chaos::main(&options),
         Command::Simulate(options) => simulate::main(&options),
         Command::Healthcheck(options) => healthcheck::main(&options),
     }

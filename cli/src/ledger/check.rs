@@ -101,7 +101,7 @@ async fn run(options: &Options, url: String) -> Result<ExitCode, Box<dyn Error>>
 }
 
 /// Begins a round and takes steps until it has ended, and says how far it is. Returns its number.
-async fn check(store: &Store, from_zero: bool) -> Result<i64, StoreError> {
+pub(crate) async fn check(store: &Store, from_zero: bool) -> Result<i64, StoreError> {
     let begun = store.begin_check(from_zero).await?;
     let newest = store.newest_ids().await?;
     let mut said = Instant::now();

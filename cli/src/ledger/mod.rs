@@ -7,6 +7,7 @@ mod outstanding;
 
 use std::process::ExitCode;
 
+pub(crate) use check::check;
 use clap::ValueEnum;
 use domain::credits::Owner;
 

@@ -6,6 +6,7 @@
 mod asked;
 mod bench;
 mod catalog;
+mod chaos;
 mod commands;
 mod crashes;
 mod dev;

@@ -1,0 +1,178 @@
+//! ingest and the workers as processes that are killed, stopped, replaced and watched: what they log, how much memory
+//! they have, and whether one ends that nobody ended.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use stack::{Process, Signal};
+
+use crate::http;
+
+/// Longest a role may take to be ready. A debug build on a busy machine needs a few seconds.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is asked.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A role that is kept running.
+pub(super) struct Child {
+    pub name: String,
+    role: &'static str,
+    env: BTreeMap<&'static str, String>,
+    admin: String,
+    log: PathBuf,
+    process: Option<Process>,
+    seen: Seen,
+    /// When what was measured last was measured, and how many lines there were.
+    last: (Instant, usize),
+}
+
+/// What a role was like, all its processes together.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Seen {
+    pub name: String,
+    /// Processes there have been.
+    pub started: u32,
+    /// How those ended that nobody ended.
+    pub ended_by_itself: Vec<String>,
+    pub log_lines: usize,
+    /// Lines in the busiest second.
+    pub log_lines_per_second_max: usize,
+    /// Of a process that had just begun.
+    pub memory_first_kib: u64,
+    pub memory_max_kib: u64,
+}
+
+impl Child {
+    /// Prepares one; nothing runs yet.
+    pub(super) fn new(
+        name: &str,
+        role: &'static str,
+        env: BTreeMap<&'static str, String>,
+        admin: String,
+        log: PathBuf,
+    ) -> Self {
+        let seen = Seen {
+            name: name.to_owned(),
+            ..Seen::default()
+        };
+        let last = (Instant::now(), 0);
+        Self {
+            name: name.to_owned(),
+            role,
+            env,
+            admin,
+            log,
+            process: None,
+            seen,
+            last,
+        }
+    }
+
+    pub(super) fn start(&mut self) -> std::io::Result<()> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(self.role).env_clear().envs(&self.env);
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.process = Some(Process::spawn(command, Signal::KILL)?);
+        self.seen.started += 1;
+        Ok(())
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.as_ref().map_or(0, Process::id)
+    }
+
+    pub(super) fn signal(&mut self, signal: Signal) -> std::io::Result<()> {
+        self.process
+            .as_mut()
+            .map_or(Ok(()), |process| process.signal(signal))
+    }
+
+    /// kill -9, at once.
+    pub(super) fn kill(&mut self) -> std::io::Result<()> {
+        self.process.take().map_or(Ok(()), |mut process| process.kill())
+    }
+
+    /// SIGTERM. The process is the caller's from now on, to be waited for.
+    pub(super) fn tell_to_end(&mut self) -> std::io::Result<Option<Process>> {
+        let Some(mut process) = self.process.take() else {
+            return Ok(None);
+        };
+        process.signal(Signal::TERM)?;
+        Ok(Some(process))
+    }
+
+    /// Keeps that one ended as it should not.
+    pub(super) fn note_bad_end(&mut self, how: String) {
+        self.seen.ended_by_itself.push(how);
+    }
+
+    /// Where it says whether it is ready.
+    pub(super) fn readyz(&self) -> String {
+        format!("http://{}/readyz", self.admin)
+    }
+
+    /// Notices an end that nobody made, and starts it again as any supervisor would.
+    pub(super) fn look(&mut self) -> std::io::Result<()> {
+        let ended = match &mut self.process {
+            Some(process) => process.exited()?,
+            None => None,
+        };
+        if let Some(status) = ended {
+            self.seen.ended_by_itself.push(status.to_string());
+            self.start()?;
+        }
+        self.measure();
+        Ok(())
+    }
+
+    fn measure(&mut self) {
+        let lines =
+            std::fs::read(&self.log).map_or(0, |log| log.iter().filter(|byte| **byte == b'\n').count());
+        let (since, before) = self.last;
+        if since.elapsed() >= Duration::from_secs(1) {
+            let per_second = (lines - before) as f64 / since.elapsed().as_secs_f64();
+            self.seen.log_lines_per_second_max =
+                self.seen.log_lines_per_second_max.max(per_second.ceil() as usize);
+            self.last = (Instant::now(), lines);
+        }
+        self.seen.log_lines = lines;
+        let Some(kib) = resident_kib(self.pid()) else {
+            return;
+        };
+        if self.seen.memory_first_kib == 0 {
+            self.seen.memory_first_kib = kib;
+        }
+        self.seen.memory_max_kib = self.seen.memory_max_kib.max(kib);
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.clone()
+    }
+}
+
+/// Waits until a role says that it is ready; says what is in the way when it does not in time.
+pub(super) async fn wait_until_ready(readyz: &str) -> Result<(), String> {
+    let deadline = Instant::now() + READY_LIMIT;
+    loop {
+        let problem = match http::get(readyz).await {
+            Ok((200, _)) => return Ok(()),
+            Ok((_, text)) => text,
+            Err(error) => error,
+        };
+        if Instant::now() > deadline {
+            return Err(format!("{readyz}: {}", problem.trim()));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn resident_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}

@@ -1,0 +1,245 @@
+//! What is done to the world, and undone.
+
+use std::error::Error;
+use std::time::Duration;
+
+use shared::queue::GROUP;
+use stack::{Process, RedisServer, Signal};
+use store::Store;
+
+use super::children::wait_until_ready;
+use super::faults::{Kind, Part, Way};
+use super::plan::Slot;
+use super::world::{World, local};
+
+/// How long hands are filled before who has them full is killed.
+const FILL: Duration = Duration::from_millis(250);
+/// Longest a role may take to end when asked to.
+const END_LIMIT: Duration = Duration::from_secs(30);
+/// Longest to wait for one of the last connections.
+const CONNECTION_LIMIT: Duration = Duration::from_millis(300);
+/// More than Postgres allows.
+const CONNECTIONS_MAX: u32 = 100;
+/// Longer than a restart takes.
+const WRITES_PAUSED_MS: &str = "20000";
+const INGEST: usize = 0;
+
+/// What came of breaking something.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Broken {
+    /// When it broke, where that is not the beginning: unix milliseconds.
+    pub at_ms: Option<i64>,
+    /// Entries that a killed worker held.
+    pub held: Vec<String>,
+    /// For people.
+    pub detail: String,
+}
+
+type Done<T> = Result<T, Box<dyn Error>>;
+
+impl World {
+    /// Breaks it.
+    pub(super) async fn break_it(&mut self, slot: &Slot) -> Done<Broken> {
+        let mut broken = Broken::default();
+        match slot.fault.kind {
+            Kind::Kill(Part::Worker) => return self.kill_worker(slot.worker).await,
+            Kind::Kill(Part::Ingest) => self.kill_ingest().await?,
+            Kind::Kill(Part::Redis) => self.master()?.kill()?,
+            Kind::Kill(Part::Postgres) => self.stack.postgres_mut().ok_or("no Postgres")?.kill()?,
+            Kind::Restart => self.stack.postgres_mut().ok_or("no Postgres")?.restart()?,
+            Kind::Stop => {
+                self.children()[INGEST + 1 + slot.worker].signal(Signal::STOP)?;
+                self.stopped = Some(INGEST + 1 + slot.worker);
+            }
+            Kind::Roll => self.roll().await?,
+            Kind::Cut(way) => self.proxies[&way].cut(),
+            Kind::Stall(way) => self.proxies[&way].stall(true),
+            Kind::HalfOpen(way) => self.proxies[&way].half_open(),
+            Kind::Wipe { disk } => broken.detail = format!("{} entries were in it", self.wipe(disk)?),
+            Kind::FlushScripts => self.tell_redis(&["SCRIPT", "FLUSH"])?,
+            Kind::NoGroup => self.tell_redis(&["XGROUP", "DESTROY", &Self::keys().events, GROUP])?,
+            Kind::NoMemory => self.tell_redis(&["CONFIG", "SET", "maxmemory", "1000"])?,
+            Kind::Failover => self.fail_over()?,
+            Kind::Exhaust => broken.detail = format!("{} connections taken", self.exhaust().await?),
+            Kind::Backends => broken.detail = format!("{} ended", self.store.end_connections().await?),
+        }
+        Ok(broken)
+    }
+
+    /// Mends what does not mend itself.
+    pub(super) async fn mend(&mut self, slot: &Slot) -> Done<()> {
+        match slot.fault.kind {
+            Kind::Kill(Part::Worker) => self.children()[INGEST + 1 + slot.worker].start()?,
+            Kind::Kill(Part::Ingest) => {
+                self.children()[INGEST].start()?;
+                let readyz = self.children()[INGEST].readyz();
+                wait_until_ready(&readyz).await?;
+            }
+            Kind::Kill(Part::Redis) => {
+                self.master()?.restart()?;
+                self.join_replica()?;
+            }
+            Kind::Kill(Part::Postgres) => self.stack.postgres_mut().ok_or("no Postgres")?.restart()?,
+            Kind::Stop => {
+                self.children()[INGEST + 1 + slot.worker].signal(Signal::CONT)?;
+                self.stopped = None;
+            }
+            Kind::Stall(way) => self.proxies[&way].stall(false),
+            // No sender waits for ever; the next has connections of its own.
+            Kind::HalfOpen(Way::Sender) => self.proxies[&Way::Sender].cut(),
+            Kind::NoMemory => self.tell_redis(&["CONFIG", "SET", "maxmemory", "0"])?,
+            Kind::Exhaust => self.connections.clear(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn tell_redis(&mut self, command: &[&str]) -> Done<()> {
+        self.master()?.ask(&[command])?;
+        Ok(())
+    }
+
+    /// In mid-transaction: Postgres's answers stay away until its hands are full.
+    async fn kill_worker(&mut self, worker: usize) -> Done<Broken> {
+        self.proxies[&Way::WorkerPostgres].stall(true);
+        tokio::time::sleep(FILL).await;
+        let pid = {
+            let child = &mut self.children()[INGEST + 1 + worker];
+            let pid = child.pid();
+            child.kill()?;
+            pid
+        };
+        let at_ms = Some(self.clock.unix_ms());
+        self.proxies[&Way::WorkerPostgres].stall(false);
+        let held = held_by(self.master()?, pid)?;
+        let detail = format!("process {pid} held {} entries", held.len());
+        Ok(Broken { at_ms, held, detail })
+    }
+
+    /// With requests under way that Redis has not seen, and never will.
+    async fn kill_ingest(&mut self) -> Done<()> {
+        let way = &self.proxies[&Way::IngestRedis];
+        way.stall(true);
+        tokio::time::sleep(FILL).await;
+        self.children()[INGEST].kill()?;
+        way.cut();
+        way.stall(false);
+        Ok(())
+    }
+
+    /// One after another, each only when the one before is ready. Who stands still cannot be told anything.
+    async fn roll(&mut self) -> Done<()> {
+        let count = self.children().len();
+        let stopped = self.stopped;
+        for at in (0..count).rev().filter(|at| Some(*at) != stopped) {
+            let ending: Option<Process> = self.children()[at].tell_to_end()?;
+            if let Some(mut ending) = ending {
+                let how = match ending.wait(END_LIMIT)? {
+                    Some(status) if status.success() => None,
+                    Some(status) => Some(format!("told to end: {status}")),
+                    None => Some(format!("told to end: still there after {END_LIMIT:?}")),
+                };
+                how.into_iter()
+                    .for_each(|how| self.children()[at].note_bad_end(how));
+                ending.kill()?;
+            }
+            let readyz = {
+                let child = &mut self.children()[at];
+                child.start()?;
+                child.readyz()
+            };
+            wait_until_ready(&readyz).await?;
+        }
+        Ok(())
+    }
+
+    /// Loses everything Redis has, and notes what that was: exactly, because nobody writes in between.
+    fn wipe(&mut self, disk: bool) -> Done<usize> {
+        let key = Self::keys().events;
+        let all: &[&str] = &["XRANGE", &key, "-", "+"];
+        let master = self.master()?;
+        let answers = if disk {
+            let answers = master.ask(&[&["CLIENT", "PAUSE", WRITES_PAUSED_MS, "WRITE"], all])?;
+            master.restart_empty()?;
+            self.join_replica()?;
+            answers
+        } else {
+            master.ask(&[&["MULTI"], all, &["FLUSHALL"], &["EXEC"]])?
+        };
+        let wiped = event_ids(answers.last().map_or(&[], Vec::as_slice));
+        let count = wiped.len();
+        for id in wiped {
+            *self.gap.entry(id).or_default() += 1;
+        }
+        Ok(count)
+    }
+
+    /// The old master lives on, as many do, and refuses to write.
+    fn fail_over(&mut self) -> Done<()> {
+        self.is_failed_over = !self.is_failed_over;
+        self.join_replica()?;
+        let port = self.master()?.port();
+        for way in [Way::IngestRedis, Way::WorkerRedis] {
+            self.proxies[&way].lead_to(local(port));
+        }
+        Ok(())
+    }
+
+    /// Takes what there is, then the workers'.
+    async fn exhaust(&mut self) -> Done<usize> {
+        let url = self.stack.database_url().ok_or("no Postgres")?;
+        let greedy = Store::new(&url, "tollgate-chaos", CONNECTIONS_MAX)?;
+        for _ in 0..2 {
+            while let Ok(Ok(connection)) = tokio::time::timeout(CONNECTION_LIMIT, greedy.begin()).await {
+                self.connections.push(connection);
+            }
+            self.proxies[&Way::WorkerPostgres].cut();
+        }
+        Ok(self.connections.len())
+    }
+}
+
+/// The entries that a worker's process holds.
+fn held_by(redis: &RedisServer, pid: u32) -> Done<Vec<String>> {
+    let key = World::keys().events;
+    let answers = redis.ask(&[&["XINFO", "CONSUMERS", &key, GROUP]])?;
+    let mark = format!("-{pid}-");
+    let Some(name) = answers[0].iter().find(|word| word.contains(&mark)) else {
+        return Ok(Vec::new());
+    };
+    let answers = redis.ask(&[&["XPENDING", &key, GROUP, "-", "+", "100000", name]])?;
+    // Id, consumer, idle time, deliveries.
+    Ok(answers[0].chunks(4).map(|entry| entry[0].clone()).collect())
+}
+
+/// The ids of the events in a list of entries.
+fn event_ids(words: &[String]) -> Vec<String> {
+    let metas = words
+        .windows(2)
+        .filter(|pair| pair[0] == "meta")
+        .map(|pair| &pair[1]);
+    let parsed = metas.filter_map(|meta| serde_json::from_str::<serde_json::Value>(meta).ok());
+    parsed
+        .filter_map(|meta| Some(meta["id"].as_str()?.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_found_among_what_redis_says() {
+        let words = [
+            "1-0",
+            "v",
+            "1",
+            "meta",
+            r#"{"id":"evt_1","type":"a"}"#,
+            "body",
+            "meta",
+            "{}",
+        ];
+        assert_eq!(event_ids(&words.map(str::to_owned)), ["evt_1"]);
+    }
+}

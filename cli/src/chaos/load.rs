@@ -1,0 +1,198 @@
+//! The load: signed deliveries at a steady rate, whatever the answers, each tried until it is accepted. Every attempt
+//! is kept, because what was acknowledged is half of what is compared.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use shared::clock::Clock;
+use shared::signature::Secret;
+use simulator::dice::Dice;
+use simulator::event::Event;
+use simulator::sender::{Retry, Sender, SenderError, Settings};
+use simulator::traffic::Plan;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for an answer. Whatever is broken behind it, ingest answers sooner.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Attempts under way at once.
+const CONCURRENCY: usize = 256;
+/// When to try again: soon, so that a run is short, and until the load has long been over.
+const RETRY: Retry = Retry {
+    attempts: u32::MAX,
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(2),
+    longest_asked: Duration::from_secs(2),
+};
+/// Share of deliveries that are made twice at the same moment: two workers may then hold one event.
+const ECHOES: f64 = 0.1;
+/// Events that are second Event objects about one change.
+const TWINS: f64 = 0.03;
+
+/// One attempt and its answer. Times are unix milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attempt {
+    /// Which event, by its place in [`Load::events`].
+    pub event: usize,
+    pub began_ms: i64,
+    pub ended_ms: i64,
+    /// `None`: no answer.
+    pub status: Option<u16>,
+    pub has_retry_after: bool,
+}
+
+impl Attempt {
+    pub(super) fn is_accepted(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+}
+
+/// When to end: told by whoever breaks things.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ends {
+    /// Nothing new is begun.
+    pub enough: CancellationToken,
+    /// Nothing is tried again.
+    pub patience: CancellationToken,
+}
+
+/// What to send.
+pub(super) struct Load {
+    /// Every event once, in the order of `created`.
+    pub events: Vec<Arc<Event>>,
+    /// What is sent, and of which event, in order.
+    deliveries: Vec<(usize, Bytes)>,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    pub attempts: Vec<Attempt>,
+    pub deliveries: usize,
+    /// Deliveries that were still refused when patience ended.
+    pub unaccepted: usize,
+}
+
+impl Load {
+    /// Some `deliveries`, with repetitions. A seed and a start repeat them.
+    pub(super) fn new(seed: u64, start: i64, deliveries: usize) -> Self {
+        let plan = Plan {
+            twins: TWINS,
+            ..Plan::new(seed, 0, start)
+        };
+        let repeated = 1.0 / (1.0 - plan.duplicates) + ECHOES;
+        let events = (deliveries as f64 / repeated) as usize;
+        let traffic = Plan { events, ..plan }.traffic();
+        let mut events: Vec<Arc<Event>> = traffic.distinct().map(Arc::clone).collect();
+        events.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        let places: BTreeMap<&str, usize> = events
+            .iter()
+            .enumerate()
+            .map(|(place, event)| (event.id.as_str(), place))
+            .collect();
+        let mut dice = Dice::new(seed ^ 1);
+        let mut deliveries = Vec::new();
+        for delivery in &traffic.deliveries {
+            let one = (places[delivery.event.id.as_str()], delivery.event.body.clone());
+            if dice.chance(ECHOES) {
+                deliveries.push(one.clone());
+            }
+            deliveries.push(one);
+        }
+        Self { events, deliveries }
+    }
+
+    /// Sends at `rate` a second until there is `enough`, beside whoever waits for it. After `patience` nothing is tried
+    /// again.
+    pub(super) fn start(
+        &self,
+        url: &str,
+        secret: Secret,
+        rate: f64,
+        ends: Ends,
+    ) -> Result<JoinHandle<Sent>, SenderError> {
+        let settings = Settings {
+            concurrency: CONCURRENCY,
+            timeout: TIMEOUT,
+            ..Settings::default()
+        };
+        let way = Way {
+            sender: Sender::new(url, vec![secret], settings)?,
+            slots: Arc::new(Semaphore::new(CONCURRENCY)),
+            attempts: Arc::default(),
+            clock: Clock::system(),
+            ends,
+        };
+        let deliveries: Vec<(usize, String, Bytes)> = self
+            .deliveries
+            .iter()
+            .map(|(event, body)| (*event, self.events[*event].id.clone(), body.clone()))
+            .collect();
+        Ok(tokio::spawn(way.send(deliveries, rate)))
+    }
+}
+
+#[derive(Clone)]
+struct Way {
+    sender: Sender,
+    slots: Arc<Semaphore>,
+    attempts: Arc<Mutex<Vec<Attempt>>>,
+    clock: Clock,
+    ends: Ends,
+}
+
+impl Way {
+    async fn send(self, deliveries: Vec<(usize, String, Bytes)>, rate: f64) -> Sent {
+        let began = Instant::now();
+        let mut tasks = JoinSet::new();
+        for (number, (event, id, body)) in deliveries.into_iter().enumerate() {
+            let due = began + Duration::from_secs_f64(number as f64 / rate);
+            tokio::select! {
+                () = self.ends.enough.cancelled() => break,
+                () = sleep_until(due) => {}
+            }
+            tasks.spawn(self.clone().deliver(event, id, body));
+        }
+        let accepted = tasks.join_all().await;
+        let attempts = std::mem::take(&mut *self.attempts.lock().unwrap_or_else(PoisonError::into_inner));
+        Sent {
+            attempts,
+            deliveries: accepted.len(),
+            unaccepted: accepted.iter().filter(|accepted| !**accepted).count(),
+        }
+    }
+
+    /// Until it is accepted; false when patience ended before.
+    async fn deliver(self, event: usize, id: String, body: Bytes) -> bool {
+        let mut failures = 0;
+        loop {
+            let slot = self.slots.acquire().await;
+            let began_ms = self.clock.unix_ms();
+            let answer = self.sender.post(body.clone()).await;
+            drop(slot);
+            let attempt = Attempt {
+                event,
+                began_ms,
+                ended_ms: self.clock.unix_ms(),
+                status: answer.status,
+                has_retry_after: answer.retry_after.is_some(),
+            };
+            self.attempts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(attempt);
+            if answer.is_success() {
+                return true;
+            }
+            failures += 1;
+            tokio::select! {
+                () = self.ends.patience.cancelled() => return false,
+                () = sleep(RETRY.wait(&id, failures, answer.retry_after)) => {}
+            }
+        }
+    }
+}

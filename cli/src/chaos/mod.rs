@@ -1,0 +1,78 @@
+//! `tollgate chaos`: break everything under load, and see what holds.
+//!
+//! The order of things, as [`run`] has it: [`plan`] says what breaks when, [`world`] starts what is to be broken, [`load`] sends while
+//! [`deeds`] are done, [`idle`](crate::idle) waits, [`reference`] makes what should have come of it, [`compare`] and
+//! [`recovery`] find out what did, and [`report`] says so.
+
+mod children;
+mod compare;
+mod deeds;
+mod faults;
+mod load;
+mod options;
+mod plan;
+mod recovery;
+mod reference;
+mod report;
+mod run;
+mod wiring;
+mod world;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use shared::config::{EXIT_CONFIG, Env};
+use stack::Stack;
+
+use crate::{answer, fail, tool};
+use faults::FAULTS;
+use report::Report;
+use world::servers;
+
+pub(crate) use options::{HELP, Options};
+
+/// Runs the command.
+pub(crate) fn main(options: &Options) -> ExitCode {
+    if options.list {
+        list(options.json);
+        return ExitCode::SUCCESS;
+    }
+    let faults = match options.faults() {
+        Ok(faults) => faults,
+        Err(error) => {
+            fail(&error);
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    shared::telemetry::init_logs(
+        &Env::default()
+            .with("TOLLGATE_LOG_FORMAT", "text")
+            .with("TOLLGATE_LOG", "error"),
+    );
+    let run = || -> Result<Report, Box<dyn Error>> {
+        let stack =
+            Stack::start(servers(options.data_dir.as_deref()).on_progress(|step| say(&step.to_string())))?;
+        tokio::runtime::Runtime::new()?.block_on(run::run(options, &faults, stack))
+    };
+    match run() {
+        Ok(report) => {
+            report.show(options.json);
+            ExitCode::from(u8::from(!report.held))
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn list(as_json: bool) {
+    if as_json {
+        return answer(&tool::json(&FAULTS));
+    }
+    let width = FAULTS.iter().map(|fault| fault.name.len()).max().unwrap_or(0);
+    for fault in FAULTS {
+        answer(&format!("{:<width$}  {}", fault.name, fault.about));
+    }
+}
+
+fn say(text: &str) {
+    eprintln!("tollgate: {text}");
+}

@@ -1,0 +1,146 @@
+//! When what breaks. Pure: a seed and a selection make a timeline, and the same ones make the same.
+
+use simulator::dice::Dice;
+
+use super::faults::Fault;
+
+/// Before the first fault: everything works, and what is measured then is normal.
+const BEFORE_MS: u64 = 2_000;
+/// Between two faults: at least, and at most.
+const GAP_MS: (u64, u64) = (500, 1_500);
+/// How long nothing else may break where taking over is measured: the lease, the search, and the work.
+pub(super) const CALM_MS: u64 = 13_500;
+
+/// One fault, at its time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    pub fault: &'static Fault,
+    /// Counted from the start of the load.
+    pub at_ms: u64,
+    /// When it is over, as far as that is planned.
+    pub until_ms: u64,
+    /// Which of the workers, where it is about one.
+    pub worker: usize,
+}
+
+/// The timeline: rounds in which every fault happens once, until `duration_ms` is over; at least one. Within a round
+/// a fault that lasts long comes first, so that the others happen while it does, and one that wants calm last.
+pub(super) fn plan(seed: u64, faults: &[&'static Fault], workers: usize, duration_ms: u64) -> Vec<Slot> {
+    let mut dice = Dice::new(seed);
+    let mut slots = Vec::new();
+    let mut at_ms = BEFORE_MS;
+    while !faults.is_empty() {
+        let mut round = faults.to_vec();
+        dice.shuffle(&mut round);
+        round.sort_by_key(|fault| (fault.wants_calm(), !fault.is_background()));
+        let began = slots.len();
+        for fault in round {
+            let slot = slot(fault, at_ms, workers, &mut dice);
+            at_ms = if fault.is_background() {
+                slot.at_ms
+            } else {
+                slot.until_ms
+            };
+            at_ms += fault.kind.takes_ms() + between(GAP_MS, &mut dice);
+            at_ms += if fault.wants_calm() { CALM_MS } else { 0 };
+            slots.push(slot);
+        }
+        // What began in this round is over before it begins once more.
+        let over = slots[began..].iter().map(|slot| slot.until_ms).max();
+        at_ms = at_ms.max(over.unwrap_or(0) + GAP_MS.0);
+        if at_ms >= duration_ms {
+            break;
+        }
+    }
+    slots
+}
+
+/// How long the load lasts: as long as was asked for, and longer than the last fault.
+pub(super) fn load_ms(slots: &[Slot], duration_ms: u64) -> u64 {
+    let over = slots
+        .iter()
+        .map(|slot| slot.until_ms + slot.fault.kind.takes_ms());
+    duration_ms.max(over.max().unwrap_or(0) + GAP_MS.1)
+}
+
+fn slot(fault: &'static Fault, at_ms: u64, workers: usize, dice: &mut Dice) -> Slot {
+    // The first worker is for faults that last, so that no other fault meets a stopped one.
+    let worker = match workers {
+        0 | 1 => 0,
+        _ if fault.is_background() => 0,
+        _ => 1 + dice.index(workers - 1),
+    };
+    Slot {
+        fault,
+        at_ms,
+        until_ms: at_ms + between(fault.lasts_ms, dice),
+        worker,
+    }
+}
+
+fn between((least, most): (u64, u64), dice: &mut Dice) -> u64 {
+    least + dice.below(most - least + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::faults::{FAULTS, find};
+    use super::*;
+
+    fn all() -> Vec<&'static Fault> {
+        FAULTS.iter().collect()
+    }
+
+    fn text(slots: &[Slot]) -> Vec<String> {
+        let line = |slot: &Slot| {
+            format!(
+                "{} {} {} {}",
+                slot.at_ms, slot.until_ms, slot.fault.name, slot.worker
+            )
+        };
+        slots.iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_seed_repeats_the_timeline_and_another_makes_another() {
+        let plan_of = |seed| text(&plan(seed, &all(), 3, 0));
+        assert_eq!(plan_of(1), plan_of(1));
+        assert_ne!(plan_of(1), plan_of(2));
+    }
+
+    #[test]
+    fn every_fault_happens_once_in_a_round_however_short_the_time() {
+        let slots = plan(5, &all(), 2, 0);
+        let mut names: Vec<_> = slots.iter().map(|slot| slot.fault.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!((names.len(), slots.len()), (FAULTS.len(), FAULTS.len()));
+        assert!(plan(5, &all(), 2, 600_000).len() > 3 * FAULTS.len());
+        assert!(plan(5, &[], 2, 600_000).is_empty());
+    }
+
+    #[test]
+    fn nothing_else_breaks_while_something_is_broken_but_for_what_lasts() {
+        let slots = plan(9, &all(), 2, 300_000);
+        let foreground: Vec<_> = slots.iter().filter(|slot| !slot.fault.is_background()).collect();
+        for pair in foreground.windows(2) {
+            let calm = if pair[0].fault.wants_calm() { CALM_MS } else { 0 };
+            assert!(pair[1].at_ms >= pair[0].until_ms + calm + GAP_MS.0);
+        }
+        for slot in &slots {
+            assert_eq!(
+                slot.worker == 0,
+                slot.fault.is_background(),
+                "a stopped worker is left alone"
+            );
+        }
+    }
+
+    #[test]
+    fn the_load_outlasts_every_fault() {
+        let faults = [find("stop-worker").expect("listed")];
+        let slots = plan(1, &faults, 2, 0);
+        assert!(load_ms(&slots, 0) > slots[0].until_ms);
+        assert_eq!(load_ms(&slots, 90_000), 90_000);
+    }
+}
