@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::Policy;
 use serde_json::Value;
 use shared::queue::{Claimed, StreamId};
@@ -32,8 +33,8 @@ const NEVER: u64 = u64::MAX;
 /// Connections of the worker: one, so that its messages have an order.
 const CONNECTIONS_MAX: u32 = 1;
 
-/// What happens, in that order.
-pub fn history() -> Vec<Event> {
+/// What happens to customers with these stories, in that order.
+pub fn history(stories: &[&str]) -> Vec<Event> {
     let (seed, now) = (11, 1_760_000_000);
     let catalogue = Catalogue::new(seed, now);
     let setting = Setting {
@@ -43,7 +44,7 @@ pub fn history() -> Vec<Event> {
         seed,
         now,
     };
-    let stories = STORIES.iter().map(|name| Story::named(name).expect("a story"));
+    let stories = stories.iter().map(|name| Story::named(name).expect("a story"));
     let lives = (0..).zip(stories).flat_map(|(n, story)| {
         tell(
             story,
@@ -57,11 +58,11 @@ pub fn history() -> Vec<Event> {
 }
 
 /// As a worker claims them, the first as entry `first`.
-pub fn items<'a>(first: u64, events: impl IntoIterator<Item = &'a Event>) -> Vec<Item> {
-    let entries = (first..).zip(events).map(|(seq, event)| Claimed {
+pub fn items<'a>(first: u64, bodies: impl IntoIterator<Item = &'a Bytes>) -> Vec<Item> {
+    let entries = (first..).zip(bodies).map(|(seq, body)| Claimed {
         id: StreamId { ms: 1, seq },
         deliveries: 1,
-        entry: Ok(entry(&event.body)),
+        entry: Ok(entry(body)),
         fields: Vec::new(),
     });
     entries.map(Item::new).collect()
@@ -129,7 +130,7 @@ async fn live(rig: &Rig, items: &[Item], at: u64, verdict: Verdict) -> (u64, boo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_may_die_at_any_statement() {
-    let items = items(0, &history());
+    let items = items(0, history(&STORIES).iter().map(|event| &event.body));
     let rig = Rig::new().await;
     let (messages, _) = live(&rig, &items, NEVER, Verdict::Pass).await;
     let expected = outcome(&rig).await;
