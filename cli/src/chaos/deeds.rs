@@ -1,7 +1,7 @@
 //! What is done to the world, and undone.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared::queue::GROUP;
 use stack::{Process, RedisServer, Signal};
@@ -14,6 +14,12 @@ use super::world::{World, local};
 
 /// How long hands are filled before who has them full is killed.
 const FILL: Duration = Duration::from_millis(250);
+/// Longest until workers keep up.
+const CALM_LIMIT: Duration = Duration::from_secs(8);
+/// What is in Redis when they do.
+const BACKLOG_CALM: usize = 100;
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Longest a role may take to end when asked to.
 const END_LIMIT: Duration = Duration::from_secs(30);
 /// Longest to wait for one of the last connections.
@@ -57,7 +63,8 @@ impl World {
             Kind::HalfOpen(way) => self.proxies[&way].half_open(),
             Kind::Wipe { disk } => broken.detail = format!("{} entries were in it", self.wipe(disk)?),
             Kind::FlushScripts => self.tell_redis(&["SCRIPT", "FLUSH"])?,
-            Kind::NoGroup => self.tell_redis(&["XGROUP", "DESTROY", &Self::keys().events, GROUP])?,
+            // Where there is none, there is none to destroy.
+            Kind::NoGroup => drop(self.tell_redis(&["XGROUP", "DESTROY", &Self::keys().events, GROUP])),
             Kind::NoMemory => self.tell_redis(&["CONFIG", "SET", "maxmemory", "1000"])?,
             Kind::Failover => self.fail_over()?,
             Kind::Exhaust => broken.detail = format!("{} connections taken", self.exhaust().await?),
@@ -101,6 +108,7 @@ impl World {
 
     /// In mid-transaction: Postgres's answers stay away until its hands are full.
     async fn kill_worker(&mut self, worker: usize) -> Done<Broken> {
+        self.calm_down().await?;
         self.proxies[&Way::WorkerPostgres].stall(true);
         tokio::time::sleep(FILL).await;
         let pid = {
@@ -114,6 +122,21 @@ impl World {
         let held = held_by(self.master()?, pid)?;
         let detail = format!("process {pid} held {} entries", held.len());
         Ok(Broken { at_ms, held, detail })
+    }
+
+    /// Waits until workers keep up, because who has not recovered from the fault before has nothing to lose.
+    async fn calm_down(&mut self) -> Done<()> {
+        let key = Self::keys().events;
+        let deadline = Instant::now() + CALM_LIMIT;
+        while Instant::now() < deadline {
+            let answers = self.master()?.ask(&[&["XLEN", &key], &["XPENDING", &key, GROUP]]);
+            let length = answers.ok().and_then(|answers| answers[0].first()?.parse().ok());
+            if length.is_some_and(|length: usize| length <= BACKLOG_CALM) {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     /// With requests under way that Redis has not seen, and never will.
@@ -202,7 +225,10 @@ impl World {
 /// The entries that a worker's process holds.
 fn held_by(redis: &RedisServer, pid: u32) -> Done<Vec<String>> {
     let key = World::keys().events;
-    let answers = redis.ask(&[&["XINFO", "CONSUMERS", &key, GROUP]])?;
+    // Without a group nobody holds anything.
+    let Ok(answers) = redis.ask(&[&["XINFO", "CONSUMERS", &key, GROUP]]) else {
+        return Ok(Vec::new());
+    };
     let mark = format!("-{pid}-");
     let Some(name) = answers[0].iter().find(|word| word.contains(&mark)) else {
         return Ok(Vec::new());
