@@ -7,6 +7,23 @@ pub const PLANTED_BUG: &str = "TOLLGATE_PLANTED_BUG";
 
 static PLANTED: LazyLock<String> = LazyLock::new(|| std::env::var(PLANTED_BUG).unwrap_or_default());
 
+/// What the body of an event has in it that is to make its handler panic.
+pub const PANIC: &str = "tollgate-planted-panic";
+/// The same for one that is to end its process.
+pub const ABORT: &str = "tollgate-planted-abort";
+
+/// Does what the body of an event asks for.
+///
+/// # Panics
+/// When that is it.
+pub fn trip(body: &[u8]) {
+    let asks_for = |word: &str| body.windows(word.len()).any(|part| part == word.as_bytes());
+    assert!(!asks_for(PANIC), "planted");
+    if asks_for(ABORT) {
+        std::process::abort();
+    }
+}
+
 /// Whether this process is to make the mistake `name`.
 #[must_use]
 pub fn is_planted(name: &str) -> bool {

@@ -109,7 +109,11 @@ pub fn read(entry: &Entry) -> (Reading, Vec<ReadError>) {
     let Some(handler) = handlers::find(&envelope.event_type, envelope.object_type.as_deref()) else {
         return (Reading::Ignore(Ignored::UnknownType), Vec::new());
     };
-    match catch_unwind(AssertUnwindSafe(|| snapshot(entry, handler))) {
+    match catch_unwind(AssertUnwindSafe(|| {
+        #[cfg(feature = "planted-bugs")]
+        shared::planted::trip(&entry.body);
+        snapshot(entry, handler)
+    })) {
         Ok(Ok((snapshot, drift))) => (Reading::Snapshot(Box::new(snapshot)), drift),
         Ok(Err(failure)) => (Reading::Park(failure), Vec::new()),
         Err(panic) => (Reading::Park(Failure::panic(panic.as_ref())), Vec::new()),

@@ -123,7 +123,15 @@ impl Child {
             None => None,
         };
         if let Some(status) = ended {
-            self.seen.ended_by_itself.push(status.to_string());
+            // Some events are sent to do just that.
+            #[cfg(feature = "planted-bugs")]
+            let is_planted =
+                std::os::unix::process::ExitStatusExt::signal(&status) == Some(Signal::ABORT.as_raw());
+            #[cfg(not(feature = "planted-bugs"))]
+            let is_planted = false;
+            if !is_planted {
+                self.seen.ended_by_itself.push(status.to_string());
+            }
             self.start()?;
         }
         self.measure();

@@ -61,6 +61,15 @@ impl Found {
     }
 }
 
+#[cfg(feature = "planted-bugs")]
+impl Findings {
+    /// With some more that is wrong.
+    pub(super) fn and_wrong(mut self, more: Vec<String>) -> Self {
+        more.into_iter().for_each(|it| self.wrong.note(it));
+        self
+    }
+}
+
 /// Compares what came of a trial with what was said and with what should be.
 pub(super) fn compare(said: &Said<'_>, trial: &Outcome, reference: &Outcome) -> Findings {
     let mut findings = Findings::default();

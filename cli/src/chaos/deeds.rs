@@ -1,10 +1,10 @@
 //! What is done to the world, and undone.
 
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shared::queue::GROUP;
-use stack::{Process, RedisServer, Signal};
+use stack::{Process, Signal};
 use store::Store;
 
 use super::children::wait_until_ready;
@@ -12,14 +12,6 @@ use super::faults::{Kind, Part, Way};
 use super::plan::Slot;
 use super::world::{World, local};
 
-/// How long hands are filled before who has them full is killed.
-const FILL: Duration = Duration::from_millis(250);
-/// Longest until workers keep up.
-const CALM_LIMIT: Duration = Duration::from_secs(8);
-/// What is in Redis when they do.
-const BACKLOG_CALM: usize = 100;
-/// How often that is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Longest a role may take to end when asked to.
 const END_LIMIT: Duration = Duration::from_secs(30);
 /// Longest to wait for one of the last connections.
@@ -28,7 +20,8 @@ const CONNECTION_LIMIT: Duration = Duration::from_millis(300);
 const CONNECTIONS_MAX: u32 = 100;
 /// Longer than a restart takes.
 const WRITES_PAUSED_MS: &str = "20000";
-const INGEST: usize = 0;
+/// The place of ingest among the processes; workers follow.
+pub(super) const INGEST: usize = 0;
 
 /// What came of breaking something.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +34,7 @@ pub(super) struct Broken {
     pub detail: String,
 }
 
-type Done<T> = Result<T, Box<dyn Error>>;
+pub(super) type Done<T> = Result<T, Box<dyn Error>>;
 
 impl World {
     /// Breaks it.
@@ -68,6 +61,8 @@ impl World {
             Kind::NoMemory => self.tell_redis(&["CONFIG", "SET", "maxmemory", "1000"])?,
             Kind::Failover => self.fail_over()?,
             Kind::Exhaust => broken.detail = format!("{} connections taken", self.exhaust().await?),
+            #[cfg(feature = "planted-bugs")]
+            Kind::Poison { aborts } => self.poison(aborts).await?,
             Kind::Backends => broken.detail = format!("{} ended", self.store.end_connections().await?),
         }
         Ok(broken)
@@ -103,50 +98,6 @@ impl World {
 
     fn tell_redis(&mut self, command: &[&str]) -> Done<()> {
         self.master()?.ask(&[command])?;
-        Ok(())
-    }
-
-    /// In mid-transaction: Postgres's answers stay away until its hands are full.
-    async fn kill_worker(&mut self, worker: usize) -> Done<Broken> {
-        self.calm_down().await?;
-        self.proxies[&Way::WorkerPostgres].stall(true);
-        tokio::time::sleep(FILL).await;
-        let pid = {
-            let child = &mut self.children()[INGEST + 1 + worker];
-            let pid = child.pid();
-            child.kill()?;
-            pid
-        };
-        let at_ms = Some(self.clock.unix_ms());
-        self.proxies[&Way::WorkerPostgres].stall(false);
-        let held = held_by(self.master()?, pid)?;
-        let detail = format!("process {pid} held {} entries", held.len());
-        Ok(Broken { at_ms, held, detail })
-    }
-
-    /// Waits until workers keep up, because who has not recovered from the fault before has nothing to lose.
-    async fn calm_down(&mut self) -> Done<()> {
-        let key = Self::keys().events;
-        let deadline = Instant::now() + CALM_LIMIT;
-        while Instant::now() < deadline {
-            let answers = self.master()?.ask(&[&["XLEN", &key], &["XPENDING", &key, GROUP]]);
-            let length = answers.ok().and_then(|answers| answers[0].first()?.parse().ok());
-            if length.is_some_and(|length: usize| length <= BACKLOG_CALM) {
-                break;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Ok(())
-    }
-
-    /// With requests under way that Redis has not seen, and never will.
-    async fn kill_ingest(&mut self) -> Done<()> {
-        let way = &self.proxies[&Way::IngestRedis];
-        way.stall(true);
-        tokio::time::sleep(FILL).await;
-        self.children()[INGEST].kill()?;
-        way.cut();
-        way.stall(false);
         Ok(())
     }
 
@@ -220,22 +171,6 @@ impl World {
         }
         Ok(self.connections.len())
     }
-}
-
-/// The entries that a worker's process holds.
-fn held_by(redis: &RedisServer, pid: u32) -> Done<Vec<String>> {
-    let key = World::keys().events;
-    // Without a group nobody holds anything.
-    let Ok(answers) = redis.ask(&[&["XINFO", "CONSUMERS", &key, GROUP]]) else {
-        return Ok(Vec::new());
-    };
-    let mark = format!("-{pid}-");
-    let Some(name) = answers[0].iter().find(|word| word.contains(&mark)) else {
-        return Ok(Vec::new());
-    };
-    let answers = redis.ask(&[&["XPENDING", &key, GROUP, "-", "+", "100000", name]])?;
-    // Id, consumer, idle time, deliveries.
-    Ok(answers[0].chunks(4).map(|entry| entry[0].clone()).collect())
 }
 
 /// The ids of the events in a list of entries.

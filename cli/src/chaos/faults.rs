@@ -45,6 +45,11 @@ pub(super) enum Kind {
     Exhaust,
     Backends,
     Roll,
+    /// An event whose handler panics, or ends the process.
+    #[cfg(feature = "planted-bugs")]
+    Poison {
+        aborts: bool,
+    },
 }
 
 /// A process.
@@ -210,6 +215,14 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("terminate-backends", Backends, AT_ONCE, false,
         "pg_terminate_backend on all connections",
         "as cut-worker-postgres"),
+    #[cfg(feature = "planted-bugs")]
+    fault("poison-panic", Kind::Poison { aborts: false }, AT_ONCE, false,
+        "send an event whose handler panics",
+        "it is parked as `panic`, and nothing else is"),
+    #[cfg(feature = "planted-bugs")]
+    fault("poison-abort", Kind::Poison { aborts: true }, AT_ONCE, false,
+        "send an event whose handler ends its process",
+        "it is parked as `crash_loop` after five tries, and nothing else is"),
 ];
 
 /// By name.

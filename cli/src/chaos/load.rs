@@ -11,11 +11,13 @@ use shared::signature::Secret;
 use simulator::dice::Dice;
 use simulator::event::Event;
 use simulator::sender::{Retry, Sender, SenderError, Settings};
-use simulator::traffic::Plan;
+use simulator::traffic::{Delivery, Plan};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+
+use super::ties::{CHANGES, tie};
 
 /// Longest wait for an answer. Whatever is broken behind it, ingest answers sooner.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +32,11 @@ const RETRY: Retry = Retry {
 };
 /// Share of deliveries that are made twice at the same moment: two workers may then hold one event.
 const ECHOES: f64 = 0.1;
-/// Events that are second Event objects about one change.
+/// Deliveries to one object that changes several times in one second.
+const TIE_EVERY: usize = 50;
+/// How long ago that was.
+const TIE_AGE_SECONDS: i64 = 3_600;
+/// Share of events that are second Event objects about one change.
 const TWINS: f64 = 0.03;
 
 /// One attempt and its answer. Times are unix milliseconds.
@@ -86,17 +92,19 @@ impl Load {
         };
         let repeated = 1.0 / (1.0 - plan.duplicates) + ECHOES;
         let events = (deliveries as f64 / repeated) as usize;
-        let traffic = Plan { events, ..plan }.traffic();
-        let mut events: Vec<Arc<Event>> = traffic.distinct().map(Arc::clone).collect();
+        let mut dice = Dice::new(seed ^ 1);
+        let mut queue = Plan { events, ..plan }.traffic().deliveries;
+        mix_ties(&mut queue, start, &mut dice);
+        let distinct = queue.iter().filter(|delivery| !delivery.duplicate);
+        let mut events: Vec<Arc<Event>> = distinct.map(|delivery| Arc::clone(&delivery.event)).collect();
         events.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         let places: BTreeMap<&str, usize> = events
             .iter()
             .enumerate()
             .map(|(place, event)| (event.id.as_str(), place))
             .collect();
-        let mut dice = Dice::new(seed ^ 1);
         let mut deliveries = Vec::new();
-        for delivery in &traffic.deliveries {
+        for delivery in &queue {
             let one = (places[delivery.event.id.as_str()], delivery.event.body.clone());
             if dice.chance(ECHOES) {
                 deliveries.push(one.clone());
@@ -133,6 +141,24 @@ impl Load {
             .map(|(event, body)| (*event, self.events[*event].id.clone(), body.clone()))
             .collect();
         Ok(tokio::spawn(way.send(deliveries, rate)))
+    }
+}
+
+/// Puts ties among the deliveries, the events of each close to each other.
+fn mix_ties(queue: &mut Vec<Delivery>, start: i64, dice: &mut Dice) {
+    for number in 0..queue.len() / TIE_EVERY {
+        for event in tie(number, start - TIE_AGE_SECONDS, dice) {
+            let place = number * (TIE_EVERY + CHANGES) + dice.index(TIE_EVERY);
+            let (event, at) = (Arc::new(event), Duration::ZERO);
+            queue.insert(
+                place.min(queue.len()),
+                Delivery {
+                    event,
+                    at,
+                    duplicate: false,
+                },
+            );
+        }
     }
 }
 

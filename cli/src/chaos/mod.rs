@@ -1,20 +1,26 @@
 //! `tollgate chaos`: break everything under load, and see what holds.
 //!
-//! The order of things, as [`run`] has it: [`plan`] says what breaks when, [`world`] starts what is to be broken, [`load`] sends while
-//! [`deeds`] are done, [`idle`](crate::idle) waits, [`reference`] makes what should have come of it, [`compare`] and
-//! [`recovery`] find out what did, and [`report`] says so.
+//! The order of things, as [`run`] has it: [`intent`] and [`plan`] say what breaks when, [`world`] starts what is to be
+//! broken, [`drive`] lets [`load`] send while [`deeds`] are done, and waits as [`idle`](crate::idle) does, [`reference`]
+//! makes what should have come of it, [`compare`] and [`recovery`] find out what did, and [`report`] says so.
 
 mod children;
 mod compare;
 mod deeds;
+mod drive;
 mod faults;
+mod intent;
+mod kill;
 mod load;
 mod options;
 mod plan;
+#[cfg(feature = "planted-bugs")]
+mod poison;
 mod recovery;
 mod reference;
 mod report;
 mod run;
+mod ties;
 mod wiring;
 mod world;
 

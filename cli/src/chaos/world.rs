@@ -41,6 +41,9 @@ pub(super) struct World {
     pub is_failed_over: bool,
     /// How often each event was in Redis when somebody emptied it.
     pub gap: BTreeMap<String, usize>,
+    /// Events that were sent to do harm, and what has to become of them.
+    #[cfg(feature = "planted-bugs")]
+    pub poisons: BTreeMap<String, &'static str>,
     pub clock: Clock,
     // Last, so that everything above is dropped before the servers stop.
     pub stack: Stack,
@@ -88,6 +91,8 @@ impl World {
                 .transpose()?,
             is_failed_over: false,
             gap: BTreeMap::new(),
+            #[cfg(feature = "planted-bugs")]
+            poisons: BTreeMap::new(),
             clock: Clock::system(),
             stack,
         };
