@@ -27,6 +27,10 @@ pub const PREFETCH_CHUNKS: usize = 1;
 /// Bytes of bodies a chunk should hold. Bodies are a few kilobytes, but may be 4 MiB each: a backlog of
 /// such must not fill the memory.
 const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+/// Longest to wait until a suspect has the process for itself, and as long as it has it.
+const ALONE_PATIENCE: Duration = Duration::from_secs(1);
+/// How often that is looked at.
+const ALONE_LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Fetches chunks into `chunks` until `stop`. What nobody took by then is handed back by the backend.
 pub async fn fetch(
@@ -36,7 +40,7 @@ pub async fn fetch(
     chunks: mpsc::Sender<Vec<Claimed>>,
     stop: CancellationToken,
 ) {
-    let mut source = Source::new(consumer);
+    let mut source = Source::new(consumer, leases.clone());
     let mut waits = pauses(PAUSE_MAX);
     loop {
         // Room first: an entry is claimed only when somebody is about to work on it.
@@ -101,12 +105,15 @@ struct Source {
     take_over_at: Instant,
     housekeeping_at: Instant,
     was_take_over: bool,
+    leases: Leases,
+    /// Whether the last chunk was one entry that has been there when a worker died, more than once.
+    was_alone: bool,
     /// Entries to ask for next.
     count: usize,
 }
 
 impl Source {
-    fn new(consumer: Consumer) -> Self {
+    fn new(consumer: Consumer, leases: Leases) -> Self {
         let now = Instant::now();
         Self {
             consumer,
@@ -114,12 +121,17 @@ impl Source {
             take_over_at: now,
             housekeeping_at: now,
             was_take_over: false,
+            leases,
+            was_alone: false,
             count: CHUNK_ENTRIES_MAX,
         }
     }
 
     /// The next chunk; empty when nothing came within [`BLOCK`].
     async fn next(&mut self) -> Result<Vec<Claimed>, QueueError> {
+        if std::mem::take(&mut self.was_alone) {
+            nothing_held(&self.leases).await;
+        }
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
             None => {
@@ -152,12 +164,17 @@ impl Source {
             self.was_take_over = false;
             return Ok(None);
         }
-        let chunk = self.consumer.take_over().await?;
+        let leases = &self.leases;
+        let chunk = self
+            .consumer
+            .take_over_if(async || nothing_held(leases).await)
+            .await?;
         if chunk.is_empty() {
             self.take_over_at = now + TAKE_OVER_EVERY;
             return Ok(None);
         }
         self.was_take_over = true;
+        self.was_alone = chunk[0].deliveries > 2;
         tracing::info!(
             entries = chunk.len(),
             deliveries = chunk[0].deliveries,
@@ -174,6 +191,18 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// Waits until this process holds nothing, but not for long: what takes longer to kill is not found so.
+async fn nothing_held(leases: &Leases) -> bool {
+    let deadline = Instant::now() + ALONE_PATIENCE;
+    while !leases.is_empty() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(ALONE_LOOK_EVERY).await;
+    }
+    true
 }
 
 /// How many entries to ask for after `chunk` came: as many of its size as fit [`CHUNK_BYTES`], and never

@@ -87,3 +87,12 @@ async fn every_planted_bug_is_found() {
         );
     }
 }
+
+/// Two killers at a time, so that their neighbours are there at many deaths.
+#[cfg(feature = "planted-bugs")]
+#[tokio::test(flavor = "multi_thread")]
+async fn who_kills_its_worker_is_set_aside_and_nobody_else() {
+    let faults = "poison-panic,poison-abort";
+    let ended = chaos(&["--json", "--seed", "1", "--duration", "5s", "--only", faults]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}

@@ -185,3 +185,23 @@ async fn depth_counts_waiting_and_in_flight() {
     assert!(depth.oldest_age_ms > 30_000, "{}", depth.oldest_age_ms);
     assert_eq!(claimed.len(), 1);
 }
+
+#[tokio::test]
+async fn who_was_there_at_two_deaths_is_left_unless_one_has_nothing_else_in_ones_hands() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(0, 1)]).await;
+    let (a, b) = (rig.consumer("a"), rig.consumer("b"));
+    let held = ids(&claim(&a, 1).await);
+    let_leases_run_out(&rig, &a, &held, 1).await;
+    let once = b.take_over_if(async || false).await.expect("an answer");
+    assert_eq!(once[0].deliveries, 2, "once may be chance");
+    let_leases_run_out(&rig, &b, &held, 2).await;
+    assert!(
+        a.take_over_if(async || false)
+            .await
+            .expect("an answer")
+            .is_empty()
+    );
+    let alone = a.take_over_if(async || true).await.expect("an answer");
+    assert_eq!(alone[0].deliveries, 3, "being left did not count");
+}

@@ -18,6 +18,8 @@ use crate::entry::{Entry, MalformedEntry};
 const TAKE_OVER_SCAN_MAX: usize = CHUNK_ENTRIES_MAX;
 /// Chunk size for entries that were being worked on once when their worker died.
 const SUSPECT_CHUNK_MAX: usize = 16;
+/// Entries that were delivered so often come alone.
+const ALONE_FROM: u32 = 2;
 /// A consumer that has not been heard of for this long and holds nothing is forgotten.
 const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(3600);
 /// Under which name entries wait that were handed back.
@@ -195,6 +197,19 @@ impl Consumer {
     /// # Errors
     /// [`QueueError`] when Redis does not answer.
     pub async fn take_over(&self) -> Result<Vec<Claimed>, QueueError> {
+        self.take_over_if(async || true).await
+    }
+
+    /// The same, but an entry that comes alone is left where it is unless `is_alone` then says that this process has
+    /// nothing else in its hands: what is there when the entry kills the process counts one delivery more, too, and
+    /// neighbours that come back together time and again would look like killers.
+    ///
+    /// # Errors
+    /// [`QueueError`] when Redis does not answer.
+    pub async fn take_over_if(
+        &self,
+        is_alone: impl AsyncFnOnce() -> bool,
+    ) -> Result<Vec<Claimed>, QueueError> {
         #[cfg(feature = "planted-bugs")]
         if crate::planted::is_planted("no-reclaim") {
             return Ok(Vec::new());
@@ -217,7 +232,7 @@ impl Consumer {
             .map(|entry| (entry.id, u32::try_from(entry.times_delivered).unwrap_or(u32::MAX)))
             .collect();
         let (chunk, deliveries) = first_chunk(&pending);
-        if chunk.is_empty() {
+        if chunk.is_empty() || (deliveries >= ALONE_FROM && !is_alone().await) {
             return Ok(Vec::new());
         }
         let mut command = redis::cmd("XCLAIM");
@@ -354,8 +369,8 @@ fn first_chunk(pending: &[(String, u32)]) -> (&[(String, u32)], u32) {
     };
     let limit = match deliveries {
         0 => CHUNK_ENTRIES_MAX,
+        ALONE_FROM.. => 1,
         1 => SUSPECT_CHUNK_MAX,
-        _ => 1,
     };
     let alike = pending
         .iter()

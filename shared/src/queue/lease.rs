@@ -52,6 +52,12 @@ impl Leases {
         }
     }
 
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lock().entries.is_empty()
+    }
+
     /// The ids to renew now, in stream order. Left out are those without progress for `HOLD_MAX`; what waits
     /// for a slot is judged by whether anything makes progress at all, or a long outage would be blamed on it.
     #[must_use]
