@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::load::{self, Mix};
 use super::report::Unit::{Bytes, PerSecond};
-use super::rig::{self, Level};
-use super::{Bench, Outcome, worker};
+use super::rig::Level;
+use super::{Bench, Outcome, stream, worker};
 
 /// The part's name.
 pub(super) const PART: &str = "backlog";
@@ -25,7 +25,7 @@ pub(super) fn run(bench: &mut Bench<'_>, events: usize) -> Outcome<()> {
         let count = SLICE.min(events - added);
         let bodies = Mix::Simple.bodies(bench.seed + (added / SLICE) as u64, count);
         let entries = load::entries(&bodies, &rig.secret)?;
-        let slice = rig::fill(&mut raw, &entries, rig::WINDOW / 2)?;
+        let slice = stream::fill(&mut raw, &entries, stream::WINDOW / 2)?;
         last = count as f64 / slice.as_secs_f64();
         if added == 0 {
             bench

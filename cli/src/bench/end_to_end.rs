@@ -12,11 +12,11 @@ use super::days::prelude;
 use super::generator;
 use super::load::{self, Mix};
 use super::report::Unit::Ms;
-use super::rig::{self, Level};
+use super::rig::Level;
 use super::roles::Role;
 use super::stats::{quantile, sorted};
 use super::worker::wait_for_effects;
-use super::{Bench, Outcome};
+use super::{Bench, Outcome, stream};
 
 /// The part's name.
 pub(super) const PART: &str = "end-to-end";
@@ -33,6 +33,7 @@ const LATE: f64 = 1.1;
 pub(super) fn run(bench: &mut Bench<'_>) -> Outcome<()> {
     for round in 0..bench.scale.runs {
         bench.say(PART, round);
+        bench.rig.drop_databases()?;
         for level in Level::BOTH {
             for rate in RATES {
                 at_rate(bench, level, rate, round)?;
@@ -143,7 +144,7 @@ impl Site {
     fn wait_until_done(&self, bench: &Bench<'_>) -> Outcome<()> {
         let deadline = Instant::now() + LIMIT;
         let mut raw = bench.rig.raw()?;
-        while rig::length(&mut raw)? > 0 {
+        while stream::length(&mut raw)? > 0 {
             if Instant::now() > deadline {
                 return Err("the worker does not get done".into());
             }

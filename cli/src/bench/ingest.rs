@@ -10,10 +10,10 @@ use super::cpu::Meter;
 use super::generator::{self, Shot};
 use super::load::{self, Mix};
 use super::report::Unit::{Ms, PerSecond};
-use super::rig::{self, Level, Rig};
+use super::rig::{Level, Rig};
 use super::roles::Role;
 use super::stats::{quantile, spread};
-use super::{Bench, Outcome};
+use super::{Bench, Outcome, stream};
 
 /// The part's name.
 pub(super) const PART: &str = "ingest";
@@ -52,7 +52,7 @@ struct Servers {
 }
 
 fn saturated(bench: &mut Bench<'_>, servers: &Servers) -> Outcome<()> {
-    rig::Rig::clear_redis(bench.rig, Level::Everysec)?;
+    bench.rig.clear_redis(Level::Everysec)?;
     closed(bench, &servers.nothing, "saturated: no work")?;
     closed(bench, &servers.hmac, "saturated: HMAC only")?;
     for level in Level::BOTH {
@@ -62,7 +62,7 @@ fn saturated(bench: &mut Bench<'_>, servers: &Servers) -> Outcome<()> {
             &bench.rig.secret,
         )?;
         let meter = Meter::start(&bench.rig.watched(&[]));
-        let took = rig::fill(&mut raw, &entries, rig::WINDOW / 2)?.as_secs_f64();
+        let took = stream::fill(&mut raw, &entries, stream::WINDOW / 2)?.as_secs_f64();
         let cpu = meter.per_1000(entries.len() as f64);
         let rate = entries.len() as f64 / took;
         bench

@@ -21,6 +21,7 @@ mod rig;
 mod roles;
 mod scale;
 mod stats;
+mod stream;
 mod table;
 mod targets;
 mod worker;
@@ -157,6 +158,12 @@ fn run(options: &Options, load_before: f64) -> Outcome<()> {
         bench.report.warn(warning);
     }
     measure(options, &mut bench)?;
+    let delayed = rig.delayed_syncs()?;
+    if delayed > 0 {
+        bench.report.warn(format!(
+            "the disk was slow: {delayed} times Redis held writes back for it"
+        ));
+    }
     targets::judge(&mut bench.report);
     if options.json {
         answer(&in_json(options, &machine, &bench).to_string());
@@ -209,7 +216,7 @@ fn in_json(options: &Options, machine: &Machine, bench: &Bench<'_>) -> Value {
 fn settings(options: &Options, bench: &Bench<'_>) -> Value {
     json!({
         "quick": options.quick, "runs": bench.scale.runs, "seed": options.seed,
-        "connections": generator::CONNECTIONS, "raw_window": rig::WINDOW,
+        "connections": generator::CONNECTIONS, "raw_window": stream::WINDOW,
         "redis": rig::REDIS_SETTINGS.join(" "), "postgres": rig::POSTGRES_SETTINGS,
     })
 }

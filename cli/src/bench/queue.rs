@@ -14,8 +14,8 @@ use super::cpu::Meter;
 use super::load::{self, Entry, Mix};
 use super::report::Unit::PerSecond;
 use super::resp::Raw;
-use super::rig::{self, Level, PREFIX, Rig};
-use super::{Bench, Outcome};
+use super::rig::{Level, PREFIX, Rig};
+use super::{Bench, Outcome, stream};
 
 /// The part's name.
 pub(super) const PART: &str = "queue";
@@ -52,9 +52,9 @@ fn measure(
     consume: impl FnOnce(&Rig, &mut Raw, usize) -> Outcome<()>,
 ) -> Outcome<()> {
     let mut raw = bench.rig.clear_redis(Level::Everysec)?;
-    rig::fill(&mut raw, entries, rig::WINDOW)?;
-    rig::make_group(&mut raw)?;
-    rig::set_level(&mut raw, level)?;
+    stream::fill(&mut raw, entries, stream::WINDOW)?;
+    stream::make_group(&mut raw)?;
+    stream::set_level(&mut raw, level)?;
     let meter = Meter::start(&bench.rig.watched(&[]));
     let began = Instant::now();
     consume(bench.rig, &mut raw, entries.len())?;
@@ -65,7 +65,7 @@ fn measure(
         cpu.insert("worker", seconds);
     }
     cpu.remove("postgres");
-    let left = rig::length(&mut raw)?;
+    let left = stream::length(&mut raw)?;
     if left > 0 {
         return Err(format!("{who}: {left} entries are left in the stream").into());
     }
@@ -78,7 +78,7 @@ fn measure(
 
 /// One command after another, in chunks of the same size.
 fn consume_raw(raw: &mut Raw, count: usize) -> Outcome<()> {
-    let stream = Rig::stream();
+    let stream = stream::key();
     let (stream, group) = (stream.as_bytes(), GROUP.as_bytes());
     let chunk = CHUNK_ENTRIES_MAX.to_string();
     let mut done = 0;

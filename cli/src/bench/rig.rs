@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use shared::queue::{GROUP, Keys};
 use shared::signature::Secret;
 use stack::{PostgresOptions, RedisOptions, Stack};
 use store::{Store, yardstick};
@@ -11,15 +10,15 @@ use tokio::runtime::Runtime;
 
 use super::Outcome;
 use super::cpu::Watched;
-use super::load::Entry;
 use super::resp::Raw;
+use super::stream::set_level;
 
+/// What all databases are copied from.
+const TEMPLATE: &str = "bench_template";
 /// First word of the Redis keys.
 pub(super) const PREFIX: &str = "bench";
 /// For looking, and for writing raw rows.
 const CONNECTIONS_MAX: u32 = 6;
-/// Commands sent before their answers are read.
-pub(super) const WINDOW: usize = 64;
 /// Longest Redis may take to begin a new append-only file.
 const REWRITE_LIMIT: Duration = Duration::from_secs(60);
 /// Settings that differ from what `tollgate dev` has. The first two keep a round from paying for the one before, the
@@ -53,7 +52,9 @@ impl Level {
 pub(super) struct Rig {
     pub runtime: Runtime,
     pub secret: Secret,
+    /// The number of the last database made, and of the last one removed.
     databases: Cell<u32>,
+    dropped: Cell<u32>,
     // Last, so that everything above is gone before the servers stop.
     pub stack: Stack,
 }
@@ -68,12 +69,13 @@ impl Rig {
                 .build()?,
             secret: Secret::new("whsec_bench")?,
             databases: Cell::new(0),
+            dropped: Cell::new(0),
             stack,
         };
         let admin = rig.admin_url()?;
         rig.runtime.block_on(async {
-            yardstick::create_database(&admin, "template_bench", None).await?;
-            let store = Store::new(&with_database(&admin, "template_bench"), "tollgate-bench", 1)?;
+            yardstick::create_database(&admin, TEMPLATE, None).await?;
+            let store = Store::new(&with_database(&admin, TEMPLATE), "tollgate-bench", 1)?;
             store.migrate().await?;
             // A template must have no connections.
             store.close().await;
@@ -134,6 +136,7 @@ impl Rig {
         let deadline = Instant::now() + REWRITE_LIMIT;
         while raw.info("persistence", "aof_rewrite_in_progress")? != "0"
             || raw.info("persistence", "aof_rewrite_scheduled")? != "0"
+            || raw.info("persistence", "aof_pending_bio_fsync")? != "0"
         {
             if Instant::now() > deadline {
                 return Err("Redis does not finish a new append-only file".into());
@@ -144,17 +147,33 @@ impl Rig {
         Ok(raw)
     }
 
-    /// A migrated, empty database, in place of the last one. Returns its address.
+    /// A migrated, empty database. Returns its address.
     pub(super) fn fresh_database(&self) -> Outcome<String> {
         let admin = self.admin_url()?;
-        let name = |number: u32| format!("bench_{number}");
-        let last = self.databases.get();
-        self.databases.set(last + 1);
+        self.databases.set(self.databases.get() + 1);
+        let name = database(self.databases.get());
+        let made = yardstick::create_database(&admin, &name, Some(TEMPLATE));
+        self.runtime.block_on(made)?;
+        Ok(with_database(&admin, &name))
+    }
+
+    /// Removes those of earlier rounds. Not one at a time: each waits until all of Postgres is written to disk.
+    pub(super) fn drop_databases(&self) -> Outcome<()> {
+        let admin = self.admin_url()?;
         self.runtime.block_on(async {
-            yardstick::drop_database(&admin, &name(last)).await?;
-            yardstick::create_database(&admin, &name(last + 1), Some("template_bench")).await
+            for number in self.dropped.get() + 1..=self.databases.get() {
+                yardstick::drop_database(&admin, &database(number)).await?;
+            }
+            Outcome::Ok(())
         })?;
-        Ok(with_database(&admin, &name(last + 1)))
+        self.dropped.set(self.databases.get());
+        Ok(())
+    }
+
+    /// How often Redis had to hold writes back since it was started, because the disk was not done with the last
+    /// sync of `everysec`.
+    pub(super) fn delayed_syncs(&self) -> Outcome<u64> {
+        Ok(self.raw()?.info("persistence", "aof_delayed_fsync")?.parse()?)
     }
 
     /// For looking at a database.
@@ -162,68 +181,10 @@ impl Rig {
         let _runtime = self.runtime.enter();
         Ok(Store::new(database_url, "tollgate-bench", CONNECTIONS_MAX)?)
     }
-
-    /// The stream.
-    pub(super) fn stream() -> String {
-        Keys::new(PREFIX, 0).events
-    }
 }
 
-/// From now on Redis syncs when `level` says.
-pub(super) fn set_level(raw: &mut Raw, level: Level) -> Outcome<()> {
-    raw.call(&[b"CONFIG", b"SET", b"appendfsync", level.name().as_bytes()])?;
-    Ok(())
-}
-
-/// Adds entries to the stream, `at_once` and as many under way. Returns how long it took.
-pub(super) fn fill(raw: &mut Raw, entries: &[Entry], at_once: usize) -> Outcome<Duration> {
-    let stream = Rig::stream();
-    let began = Instant::now();
-    let mut awaited = 0;
-    for part in entries.chunks(at_once) {
-        for entry in part {
-            raw.push(&[
-                b"XADD",
-                stream.as_bytes(),
-                b"*",
-                b"v",
-                b"1",
-                b"meta",
-                &entry.meta,
-                b"body",
-                &entry.body,
-            ]);
-        }
-        raw.flush()?;
-        for _ in 0..awaited {
-            raw.reply()?;
-        }
-        awaited = part.len();
-    }
-    for _ in 0..awaited {
-        raw.reply()?;
-    }
-    Ok(began.elapsed())
-}
-
-/// Makes the group that workers read as.
-pub(super) fn make_group(raw: &mut Raw) -> Outcome<()> {
-    let stream = Rig::stream();
-    raw.call(&[
-        b"XGROUP",
-        b"CREATE",
-        stream.as_bytes(),
-        GROUP.as_bytes(),
-        b"0",
-        b"MKSTREAM",
-    ])?;
-    Ok(())
-}
-
-/// Entries in the stream: waiting and in flight.
-pub(super) fn length(raw: &mut Raw) -> Outcome<u64> {
-    let reply = raw.call(&[b"XLEN", Rig::stream().as_bytes()])?;
-    Ok(u64::try_from(reply.int()).unwrap_or(0))
+fn database(number: u32) -> String {
+    format!("bench_{number}")
 }
 
 /// The same server's other database.

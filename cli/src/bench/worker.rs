@@ -11,9 +11,9 @@ use super::cpu::{Cpu, Meter};
 use super::days::prelude;
 use super::load::{self, Entry, Mix};
 use super::report::Unit::PerSecond;
-use super::rig::{self, Level, Rig};
+use super::rig::{Level, Rig};
 use super::roles::Role;
-use super::{Bench, Outcome};
+use super::{Bench, Outcome, stream};
 
 /// The part's name.
 pub(super) const PART: &str = "worker";
@@ -35,6 +35,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Outcome<()> {
         let filling = Filling::new(bench.rig, &mix.bodies(bench.seed, count))?;
         for round in 0..bench.scale.runs {
             bench.say(&format!("{PART}, {name}"), round);
+            bench.rig.drop_databases()?;
             for level in Level::BOTH {
                 let database = bench.rig.fresh_database()?;
                 let drained = drain(bench.rig, &database, &filling, level)?;
@@ -80,8 +81,8 @@ impl Filling {
 /// Fills the stream, lets one worker empty it, and waits until all effects are there.
 pub(super) fn drain(rig: &Rig, database: &str, filling: &Filling, level: Level) -> Outcome<Drained> {
     let mut raw = rig.clear_redis(Level::Everysec)?;
-    rig::fill(&mut raw, &filling.entries, rig::WINDOW)?;
-    rig::set_level(&mut raw, level)?;
+    stream::fill(&mut raw, &filling.entries, stream::WINDOW)?;
+    stream::set_level(&mut raw, level)?;
     drain_filled(rig, database, filling.entries.len() - filling.warm_up)
 }
 
@@ -92,14 +93,14 @@ pub(super) fn drain_filled(rig: &Rig, database: &str, measured: usize) -> Outcom
     rig.runtime.block_on(store.checkpoint())?;
     let deadline = Instant::now() + LIMIT;
     let (mut role, _) = Role::worker(rig, database)?;
-    let mut left = rig::length(&mut raw)?;
+    let mut left = stream::length(&mut raw)?;
     while left > measured as u64 {
         role.look(deadline, "it takes no events")?;
-        left = rig::length(&mut raw)?;
+        left = stream::length(&mut raw)?;
     }
     let meter = Meter::start(&rig.watched(&[role.watched()]));
     let (began, events) = (Instant::now(), left as f64);
-    while rig::length(&mut raw)? > 0 {
+    while stream::length(&mut raw)? > 0 {
         std::thread::sleep(LOOK_EVERY);
         if Instant::now() > deadline {
             role.look(deadline, "it does not get done")?;
@@ -131,7 +132,7 @@ pub(super) fn wait_for_effects(rig: &Rig, store: &Store, deadline: Instant) -> O
     Ok(())
 }
 
-/// The rows the worker has left, written once more by nothing but `COPY`.
+/// The rows the worker has left, written once more by nothing but inserts.
 fn raw_batches(bench: &mut Bench<'_>, database: &str, name: &str, events: usize) -> Outcome<()> {
     let rig = bench.rig;
     let store = rig.store(database)?;

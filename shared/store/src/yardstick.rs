@@ -1,11 +1,11 @@
-//! Raw Postgres, for `tollgate bench` to measure us against: the rows that a worker wrote, copied into equal tables
+//! Raw Postgres, for `tollgate bench` to measure us against: the rows that a worker wrote, inserted into equal tables
 //! in batches of the same size, as fast as Postgres takes them. No decisions, no locks, no triggers, no rewriting: a
 //! floor under what the same rows can cost. Nothing here runs in a role.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::{Store, StoreError};
@@ -18,8 +18,11 @@ const LEFT_OUT: &[&str] = &[
     "marks",
 ];
 
-/// The rows of one transaction: table and what `COPY` takes, in its text format.
-type Batch = Vec<(String, Vec<u8>)>;
+/// The rows of one transaction: the statement for a table, and rows as Postgres writes them as text.
+///
+/// Not `COPY`: its data and its end are two writes, and sqlx leaves Nagle's algorithm on, so each would wait up to
+/// 40 ms for an acknowledgement.
+type Batch = Vec<(String, Vec<String>)>;
 
 /// Rows to be written once more, and equal tables for them.
 #[derive(Debug)]
@@ -47,19 +50,24 @@ impl Yardstick {
         let mut all: VecDeque<Batch> = (0..batches.max(1)).map(|_| Batch::new()).collect();
         let mut rows = 0;
         for table in tables {
-            let copy = connection
-                .copy_out_raw(&format!("COPY public.{table} TO STDOUT"))
+            let sql = format!("SELECT row::text FROM public.{table} AS row");
+            let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_all(&mut *connection)
                 .await?;
-            let lines: Vec<Vec<u8>> = copy.map_ok(|row| row.to_vec()).try_collect().await?;
             if lines.is_empty() {
                 continue;
             }
             rows += lines.len() as u64;
             let like = format!("CREATE TABLE yardstick.{table} (LIKE public.{table} INCLUDING ALL)");
             execute(&mut connection, &like).await?;
+            // Each row is read once, not once for each of its columns: that is what OFFSET is for.
+            let insert = format!(
+                "INSERT INTO yardstick.{table} OVERRIDING SYSTEM VALUE SELECT (line.row).*
+                 FROM (SELECT text::yardstick.{table} AS row FROM unnest($1::text[]) AS text OFFSET 0) AS line"
+            );
             for (batch, lines) in all.iter_mut().zip(shares(&lines, batches)) {
                 if !lines.is_empty() {
-                    batch.push((table.clone(), lines.concat()));
+                    batch.push((insert.clone(), lines.to_vec()));
                 }
             }
         }
@@ -90,10 +98,7 @@ impl Yardstick {
         let all = lanes
             .into_iter()
             .map(|(connection, batches)| write_all(connection, batches));
-        stream::iter(all)
-            .buffer_unordered(connections)
-            .try_collect::<Vec<()>>()
-            .await?;
+        try_join_all(all).await?;
         Ok(began.elapsed())
     }
 }
@@ -101,12 +106,11 @@ impl Yardstick {
 async fn write_all(mut connection: PgConnection, batches: Vec<Batch>) -> Result<(), StoreError> {
     for batch in batches {
         let mut tx = connection.begin().await?;
-        for (table, lines) in batch {
-            let mut copy = tx
-                .copy_in_raw(&format!("COPY yardstick.{table} FROM STDIN"))
+        for (insert, lines) in batch {
+            sqlx::query(AssertSqlSafe(insert))
+                .bind(lines)
+                .execute(&mut *tx)
                 .await?;
-            copy.send(lines).await?;
-            copy.finish().await?;
         }
         tx.commit().await?;
     }
@@ -115,7 +119,7 @@ async fn write_all(mut connection: PgConnection, batches: Vec<Batch>) -> Result<
 }
 
 /// Divides lines evenly, in order.
-fn shares(lines: &[Vec<u8>], count: usize) -> impl Iterator<Item = &[Vec<u8>]> {
+fn shares(lines: &[String], count: usize) -> impl Iterator<Item = &[String]> {
     let bound = move |number: usize| lines.len() * number / count.max(1);
     (0..count.max(1)).map(move |number| &lines[bound(number)..bound(number + 1)])
 }
@@ -218,8 +222,8 @@ mod tests {
 
     #[test]
     fn lines_are_divided_evenly_and_none_is_left_out() {
-        let lines: Vec<Vec<u8>> = (0_u8..7).map(|n| vec![n]).collect();
-        let sizes = |count| shares(&lines, count).map(<[_]>::len).collect::<Vec<_>>();
+        let lines: Vec<String> = (0..7).map(|n| n.to_string()).collect();
+        let sizes = |count| shares(&lines, count).map(<[String]>::len).collect::<Vec<_>>();
         assert_eq!(sizes(3), [2, 2, 3]);
         assert_eq!(sizes(1), [7]);
         assert_eq!(sizes(10).iter().sum::<usize>(), 7);
