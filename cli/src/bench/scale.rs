@@ -54,9 +54,9 @@ impl Scale {
             xadd_events: 20_000,
             queue_events: 10_000,
             simple_events: 8_000,
-            money_events: 5_000,
-            end_to_end: Duration::from_millis(1_200),
-            warm_up_events: 300,
+            money_events: 4_000,
+            end_to_end: Duration::from_secs(1),
+            warm_up_events: 250,
             pick_ups: 25,
         }
     }
