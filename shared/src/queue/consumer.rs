@@ -9,8 +9,8 @@ use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamClaimReply, StreamPendingCountReply, StreamReadReply};
 
 use super::{
-    CHUNK_ENTRIES_MAX, CONNECT_TIMEOUT, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, scripts,
-    within,
+    CHUNK_ENTRIES_MAX, CONNECT_TIMEOUT, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, link,
+    scripts, within,
 };
 use crate::entry::{Entry, MalformedEntry};
 
@@ -110,7 +110,7 @@ impl Consumer {
     /// # Errors
     /// [`QueueError::BadUrl`].
     pub fn new(url: &str, keys: Keys, name: String) -> Result<Self, QueueError> {
-        let client = redis::Client::open(url).map_err(QueueError::BadUrl)?;
+        let client = link::client(url)?;
         Ok(Self {
             client,
             control: Link::new(url)?,

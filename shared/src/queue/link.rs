@@ -9,7 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value};
+use redis::io::tcp::TcpSettings;
+use redis::{
+    Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
+};
 
 use super::{CONNECT_TIMEOUT, QueueError, RESPONSE_TIMEOUT};
 
@@ -39,7 +42,7 @@ struct Current {
 impl Link {
     /// Prepares a lazy connection; nothing is sent yet. Needs a tokio runtime.
     pub(crate) fn new(url: &str) -> Result<Self, QueueError> {
-        let client = Client::open(url).map_err(QueueError::BadUrl)?;
+        let client = client(url)?;
         let current = RwLock::new(Current {
             manager: manager(&client).map_err(QueueError::BadUrl)?,
             number: 0,
@@ -119,6 +122,13 @@ impl ConnectionLike for Link {
     fn get_db(&self) -> i64 {
         self.current().0.get_db()
     }
+}
+
+/// A client whose connections send at once: what is small would otherwise wait for the answer to what was before.
+pub(super) fn client(url: &str) -> Result<Client, QueueError> {
+    let info = url.into_connection_info().map_err(QueueError::BadUrl)?;
+    let tcp = TcpSettings::default().set_nodelay(true);
+    Client::open(info.set_tcp_settings(tcp)).map_err(QueueError::BadUrl)
 }
 
 fn manager(client: &Client) -> RedisResult<ConnectionManager> {

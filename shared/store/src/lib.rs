@@ -112,6 +112,9 @@ impl Store {
             "enable_mergejoin",
         ];
         let options = options.options(by_key.map(|plan| (plan, "off")));
+        // One plan does for every batch; otherwise a statement with many joins is planned anew for nearly each,
+        // which costs more than running it.
+        let options = options.options([("plan_cache_mode", "force_generic_plan")]);
         Ok(Self::with_options(
             options,
             "tollgate-worker",
