@@ -16,6 +16,10 @@ use crate::report;
 
 /// How often to look for marks nobody told us about.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A batch of fewer subjects costs as much as a full one, nearly: then more are gathered first.
+const FEW_SUBJECTS: usize = 64;
+/// How long. The first mark after a silence does not wait.
+const GATHER: Duration = Duration::from_millis(10);
 /// Longest pause between attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -46,6 +50,9 @@ impl Reckoner {
                     (marks_max, attempts) = (MARKS_MAX, 0);
                     if let Some(subjects) = done {
                         report::reckoned(subjects, started.elapsed());
+                        if subjects < FEW_SUBJECTS {
+                            tokio::time::sleep(GATHER).await;
+                        }
                         continue;
                     }
                     LOOK_EVERY
