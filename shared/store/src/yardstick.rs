@@ -20,8 +20,8 @@ const LEFT_OUT: &[&str] = &[
 
 /// The rows of one transaction: the statement for a table, and rows as Postgres writes them as text.
 ///
-/// Not `COPY`: its data and its end are two writes, and sqlx leaves Nagle's algorithm on, so each would wait up to
-/// 40 ms for an acknowledgement.
+/// Not `COPY`: its data and its end are two writes, and sqlx leaves Nagle's algorithm on, so the second may wait for an
+/// acknowledgement of the first, which would make the neighbour slower than it is.
 type Batch = Vec<(String, Vec<String>)>;
 
 /// Rows to be written once more, and equal tables for them.
