@@ -107,7 +107,8 @@ const LAWS: [(&str, &str); 10] = [
     (
         "a terminal event is never forgotten",
         "SELECT o.kind || ' ' || o.id FROM objects o WHERE NOT o.terminal AND EXISTS (
-             SELECT FROM events e WHERE (e.account, e.object_id) = (o.account, o.id) AND e.status = 'applied'
+             SELECT FROM events e WHERE (e.account, e.object_id) = (o.account, o.id) AND e.object_type = o.kind
+               AND e.status = 'applied'
                AND (e.type IN ('customer.subscription.deleted', 'invoice.paid', 'invoice.voided',
                    'payment_intent.succeeded', 'payment_intent.canceled', 'customer.deleted')))",
     ),
