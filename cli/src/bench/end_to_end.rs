@@ -138,7 +138,8 @@ impl Site {
         bodies.extend(prelude(before));
         let requests = Arc::new(load::requests(&bodies, self.ingest.address, &bench.rig.secret));
         generator::open(self.ingest.address, &requests, 1_000.0)?;
-        self.wait_until_done(bench)
+        self.wait_until_done(bench)?;
+        Ok(bench.rig.runtime.block_on(self.store.analyze())?)
     }
 
     fn wait_until_done(&self, bench: &Bench<'_>) -> Outcome<()> {

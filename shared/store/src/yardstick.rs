@@ -135,6 +135,15 @@ impl Store {
             .await?)
     }
 
+    /// Lets Postgres look at how large tables have become and what is in them, as autovacuum does within a minute.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn analyze(&self) -> Result<(), StoreError> {
+        sqlx::query("ANALYZE").execute(self.pool()).await?;
+        Ok(())
+    }
+
     /// Writes everything to disk, so that whatever is measured next begins with the same amount of it left to do.
     ///
     /// # Errors
