@@ -9,6 +9,7 @@ mod http;
 mod idle;
 mod ledger;
 mod migrate;
+mod own;
 mod reckon;
 mod simulate;
 mod state;

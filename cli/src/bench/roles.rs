@@ -1,9 +1,7 @@
 //! Our own processes, as they run everywhere: this program with another first word, and a clean environment.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use stack::{Process, Signal};
@@ -13,6 +11,7 @@ use super::baseline::Work;
 use super::cpu::Watched;
 use super::rig::{PREFIX, Rig};
 use crate::http;
+use crate::own::{self, free_address};
 
 /// Longest a process may take to get ready, and to stop.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -114,10 +113,7 @@ impl Role {
 
     /// Its largest resident memory so far, bytes.
     pub(super) fn memory_peak(&self) -> Option<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kib * 1024.0)
+        own::memory_kib(self.process.id(), "VmHWM").map(|kib| kib as f64 * 1024.0)
     }
 
     /// Lets it finish what it does.
@@ -135,7 +131,7 @@ impl Role {
         address: SocketAddr,
     ) -> Outcome<Self> {
         let log = dir.join(format!("{name}.log"));
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = own::command(&log)?;
         command.args(args).env_clear();
         command.envs(
             INHERITED
@@ -143,11 +139,6 @@ impl Role {
                 .filter_map(|name| Some((*name, std::env::var_os(name)?))),
         );
         command.envs(settings.iter().map(|(name, value)| (name, value)));
-        let log_file = File::options().create(true).append(true).open(&log)?;
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log_file);
         Ok(Self {
             name,
             process: Process::spawn(command, Signal::KILL)?,
@@ -163,8 +154,4 @@ impl Drop for Role {
             tracing::warn!(%error, "ending {}", self.name);
         }
     }
-}
-
-fn free_address() -> Outcome<SocketAddr> {
-    Ok(SocketAddr::from(([127, 0, 0, 1], stack::free_port()?)))
 }

@@ -2,15 +2,13 @@
 //! they have, and whether one ends that nobody ended.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use stack::{Process, Signal};
 
-use crate::http;
+use crate::{http, own};
 
 /// Longest a role may take to be ready. A debug build on a busy machine needs a few seconds.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -73,10 +71,8 @@ impl Child {
     }
 
     pub(super) fn start(&mut self) -> std::io::Result<()> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = own::command(&self.log)?;
         command.arg(self.role).env_clear().envs(&self.env);
-        let log = File::options().create(true).append(true).open(&self.log)?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.process = Some(Process::spawn(command, Signal::KILL)?);
         self.seen.started += 1;
         Ok(())
@@ -149,7 +145,7 @@ impl Child {
             self.last = (Instant::now(), lines);
         }
         self.seen.log_lines = lines;
-        let Some(kib) = resident_kib(self.pid()) else {
+        let Some(kib) = own::memory_kib(self.pid(), "VmRSS") else {
             return;
         };
         if self.seen.memory_first_kib == 0 {
@@ -177,10 +173,4 @@ pub(super) async fn wait_until_ready(readyz: &str) -> Result<(), String> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-}
-
-fn resident_kib(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }

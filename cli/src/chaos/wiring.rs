@@ -9,6 +9,7 @@ use stack::{Proxy, Stack};
 use super::children::Child;
 use super::faults::Way;
 use super::world::{PREFIX, SECRET, local};
+use crate::own::free_address;
 
 /// How the roles are run.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +33,7 @@ impl Wiring {
     pub(super) fn new(stack: &Stack) -> Result<Self, Box<dyn Error>> {
         let redis = local(stack.redis().ok_or("no Redis")?.port());
         let postgres = local(stack.postgres().ok_or("no Postgres")?.port());
-        let ingest: SocketAddr = free_address()?.parse()?;
+        let ingest = free_address()?;
         let targets = [
             (Way::Sender, ingest),
             (Way::IngestRedis, redis),
@@ -50,7 +51,7 @@ impl Wiring {
     pub(super) fn children(&self, stack: &Stack, roles: &Roles) -> Result<Vec<Child>, Box<dyn Error>> {
         let logs = stack.dir().join("logs");
         std::fs::create_dir_all(&logs)?;
-        let admin = free_address()?;
+        let admin = free_address()?.to_string();
         let settings = self.ingest(stack, roles, &admin)?;
         let mut children = vec![Child::new(
             "ingest",
@@ -60,7 +61,7 @@ impl Wiring {
             logs.join("ingest.log"),
         )];
         for number in 1..=roles.workers {
-            let admin = free_address()?;
+            let admin = free_address()?.to_string();
             let settings = self.worker(stack, roles, &admin)?;
             let log = logs.join(format!("worker-{number}.log"));
             children.push(Child::new(
@@ -117,9 +118,4 @@ impl Wiring {
         settings.extend(roles.bug.clone().map(|bug| ("TOLLGATE_PLANTED_BUG", bug)));
         Ok(settings)
     }
-}
-
-/// A port nobody listens on right now.
-fn free_address() -> std::io::Result<String> {
-    Ok(format!("127.0.0.1:{}", stack::free_port()?))
 }

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::services::Services;
 use super::{Options, progress};
 use crate::http;
+use crate::own::free_address;
 
 /// How often children are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -62,15 +63,15 @@ impl Processes {
     pub(super) fn start(options: &Options, env: &Env, services: &Services) -> std::io::Result<Self> {
         let ingest_addr = match env.get("TOLLGATE_INGEST_ADDR") {
             Some(addr) => addr.to_owned(),
-            None => free_address()?,
+            None => free_address()?.to_string(),
         };
-        let admin = free_address()?;
+        let admin = free_address()?.to_string();
         let mut children = vec![Child::start("ingest", &admin, services, {
             let settings = ingest_settings(env, services, &ingest_addr, &admin);
             move |command| ingest_command(command, &settings)
         })?];
         for number in 1..=options.workers {
-            let admin = free_address()?;
+            let admin = free_address()?.to_string();
             let settings = [
                 ("DATABASE_URL", services.database_url.clone()),
                 ("REDIS_URL", services.redis_url.clone()),
@@ -278,11 +279,6 @@ fn ingest_settings(
     // The simulator plays Stripe in test mode; live events at this endpoint are kept and change nothing.
     default("TOLLGATE_ENDPOINT_DEFAULT_LIVEMODE", "false".to_owned());
     settings
-}
-
-/// A port nobody listens on right now.
-fn free_address() -> std::io::Result<String> {
-    Ok(format!("127.0.0.1:{}", stack::free_port()?))
 }
 
 fn in_words(status: ExitStatus) -> String {
