@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use domain::Contest;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row, SqlSafeStr};
 
 use crate::upsert::{column, insert_from_arrays};
 
@@ -128,22 +128,22 @@ pub(crate) async fn admit(
         let new = crate::planted::look_first(connection, rows).await?;
         return insert(
             connection,
-            &crate::planted::without_key(&INSERT),
+            AssertSqlSafe(crate::planted::without_key(&INSERT)),
             &new,
             mismatches,
         )
         .await;
     }
-    insert(connection, &INSERT, rows, mismatches).await
+    insert(connection, AssertSqlSafe(INSERT.as_str()), rows, mismatches).await
 }
 
 async fn insert(
     connection: &mut PgConnection,
-    sql: &str,
+    sql: impl SqlSafeStr,
     rows: &[InboxRow<'_>],
     mismatches: &[&str],
 ) -> Result<HashSet<EventKey>, sqlx::Error> {
-    let admitted = sqlx::query(AssertSqlSafe(sql.to_owned()))
+    let admitted = sqlx::query(sql)
         .bind(column!(rows, row => row.key.account.as_str()))
         .bind(column!(rows, row => row.key.id.as_str()))
         .bind(column!(rows, row => row.event_type))
