@@ -1,7 +1,6 @@
 //! Random lives that events alone do not tell: a second full of contradictions, invoices longer than an event shows.
 //! The rest is asked of the model's API, within its limits and through its failures.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use simulator::oracle::Truth;
 use tokio::net::TcpListener;
 
 use crate::support::Rig;
+use crate::support::laws::{Difference, differing};
 
 const START: i64 = 1_790_000_000;
 const LIVES: u64 = 60;
@@ -81,23 +81,8 @@ async fn what_events_do_not_tell_is_asked_and_then_true() {
 /// What is not as it should be, but for what no rule can see that it has to be asked: a debit that goes back in status
 /// within a second.
 fn differences(lives: &[Life], expected: &Value, found: &Value) -> Vec<String> {
-    let mut differences = Vec::new();
-    for (word, rows) in expected.as_object().expect("words") {
-        let (rows, there) = (
-            rows.as_object().expect("rows"),
-            found[word].as_object().expect("rows"),
-        );
-        let ids: BTreeSet<&String> = rows.keys().chain(there.keys()).collect();
-        for id in ids.into_iter().filter(|id| rows.get(*id) != there.get(*id)) {
-            let is_debit = word == "payments" && lives.iter().any(|life| life.riddles.contains(id));
-            if !is_debit {
-                differences.push(format!(
-                    "{word} {id}: expected {:?}, found {:?}",
-                    rows.get(id),
-                    there.get(id)
-                ));
-            }
-        }
-    }
-    differences
+    let is_debit =
+        |it: &Difference| it.word == "payments" && lives.iter().any(|life| life.riddles.contains(&it.id));
+    let differing = differing(expected, found).into_iter();
+    differing.filter(|it| !is_debit(it)).map(|it| it.line).collect()
 }

@@ -2,7 +2,7 @@
 
 mod append_only;
 mod canceled;
-mod check;
+pub mod check;
 mod command;
 mod crowd;
 mod expiring;

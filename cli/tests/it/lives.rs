@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use domain::{Class, Policy};
 use serde_json::Value;
-use shared::queue::{CHUNK_ENTRIES_MAX, Claimed, StreamId};
+use shared::queue::CHUNK_ENTRIES_MAX;
 use simulator::ApiVersion;
 use simulator::catalogue::Catalogue;
 use simulator::deliveries::{Hostility, deliveries};
@@ -24,8 +24,11 @@ use worker::item::Item;
 use worker::reckon::{MARKS_MAX, reckon};
 use worker::transact::transact;
 
-use crate::support::laws;
-use crate::support::{Rig, entry};
+use crate::crashes::items;
+use crate::ledger::check::round;
+use crate::support::Rig;
+use crate::support::laws::{self, Difference, differing};
+use crate::support::seeds::{cut, setting};
 
 /// Lives, unless `TOLLGATE_LIVES` says otherwise.
 const LIVES: u64 = 10_000;
@@ -51,8 +54,8 @@ const CHECK_ROWS: u32 = 20_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_life_ends_in_the_truth() {
     let (first, count) = (
-        number("TOLLGATE_LIVES_SEED", SEED),
-        number("TOLLGATE_LIVES", LIVES),
+        setting("TOLLGATE_LIVES_SEED", SEED),
+        setting("TOLLGATE_LIVES", LIVES),
     );
     let rig = Rig::new().await;
     let catalogue = Arc::new(Catalogue::new(1, START));
@@ -63,13 +66,6 @@ async fn every_life_ends_in_the_truth() {
         crowd(&rig, &catalogue, begin, end).await;
         begin = end;
     }
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    let text = std::env::var(name).ok();
-    text.map_or(default, |text| {
-        text.parse().unwrap_or_else(|_| panic!("{name} is a number"))
-    })
 }
 
 /// Lives of the seeds from `begin` to `end`, all at once.
@@ -95,7 +91,8 @@ async fn crowd(rig: &Rig, catalogue: &Arc<Catalogue>, begin: u64, end: u64) {
     let store = rig.store();
     let state = store.state("").await.expect("readable");
     let differences = differences(begin, &lives, &truth.expected(&sent), &state);
-    let mut violations = check(&store).await;
+    let broken = round(&store, CHECK_ROWS, false).await;
+    let mut violations: Vec<String> = broken.iter().map(|it| format!("{it:?}")).collect();
     violations.extend(laws::findings(rig).await);
     store.close().await;
     assert!(
@@ -109,52 +106,24 @@ async fn crowd(rig: &Rig, catalogue: &Arc<Catalogue>, begin: u64, end: u64) {
 
 /// What is not as it should be, each with the command that repeats the life it is from.
 fn differences(begin: u64, lives: &[Life], expected: &Value, found: &Value) -> Vec<String> {
-    let mut differences = Vec::new();
-    for (word, rows) in expected.as_object().expect("words") {
-        let (rows, there) = (
-            rows.as_object().expect("rows"),
-            found[word].as_object().expect("rows"),
-        );
-        let ids: std::collections::BTreeSet<&String> = rows.keys().chain(there.keys()).collect();
-        for id in ids.into_iter().filter(|id| rows.get(*id) != there.get(*id)) {
-            let mut numbered = (begin..).zip(lives);
-            let life = numbered.find(|(_, life)| !life.truth.json()[word][id].is_null());
-            let again = life.map_or_else(String::new, |(seed, life)| {
-                format!(
-                    "\n  {}\n  TOLLGATE_LIVES_SEED={seed} TOLLGATE_LIVES=1 {COMMAND}",
-                    life.label()
-                )
-            });
-            differences.push(format!(
-                "{word} {id}: expected {:?}, found {:?}{again}",
-                rows.get(id),
-                there.get(id)
-            ));
-        }
-    }
-    differences
-}
-
-/// Everything the ledger's check finds.
-async fn check(store: &Store) -> Vec<String> {
-    store.begin_check(false).await.expect("a round");
-    let mut found = Vec::new();
-    loop {
-        let step = store
-            .check_step(CHECK_ROWS, true)
-            .await
-            .expect("a step")
-            .expect("waited for");
-        found.extend(step.found.iter().map(|it| format!("{it:?}")));
-        if step.ended_round {
-            return found;
-        }
-    }
+    let again = |it: Difference| {
+        let mut numbered = (begin..).zip(lives);
+        let life = numbered.find(|(_, life)| !life.truth.json()[&it.word][&it.id].is_null());
+        let again = life.map_or_else(String::new, |(seed, life)| {
+            format!(
+                "\n  {}\n  TOLLGATE_LIVES_SEED={seed} TOLLGATE_LIVES=1 {COMMAND}",
+                life.label()
+            )
+        });
+        it.line + &again
+    };
+    differing(expected, found).into_iter().map(again).collect()
 }
 
 /// Two workers apply everything, in chunks that each takes when it is free.
 async fn apply(rig: &Rig, sent: &[Event], seed: u64) {
-    let chunks = chunks(sent, &mut Dice::new(seed));
+    let items = items(0, sent.iter().map(|event| &event.body));
+    let chunks = Arc::new(cut(items, CHUNK_ENTRIES_MAX as u64, &mut Dice::new(seed)));
     let next = Arc::new(AtomicU64::new(0));
     let deadly = proxy(rig, seed);
     let mut workers = tokio::task::JoinSet::new();
@@ -190,22 +159,6 @@ async fn transact_at_last(store: &Store, chunk: &[Item]) {
         }
     }
     panic!("a chunk was tried {TRIES_MAX} times");
-}
-
-fn chunks(sent: &[Event], dice: &mut Dice) -> Arc<Vec<Vec<Item>>> {
-    let claimed = (0..).zip(sent).map(|(seq, event)| Claimed {
-        id: StreamId { ms: 1, seq },
-        deliveries: 1,
-        entry: Ok(entry(&event.body)),
-        fields: Vec::new(),
-    });
-    let mut items = claimed.map(Item::new).peekable();
-    let mut chunks = Vec::new();
-    while items.peek().is_some() {
-        let size = usize::try_from(dice.below(CHUNK_ENTRIES_MAX as u64)).expect("small") + 1;
-        chunks.push(items.by_ref().take(size).collect());
-    }
-    Arc::new(chunks)
 }
 
 /// Reckons until nobody's marks are free, or the worker dies.

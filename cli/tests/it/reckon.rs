@@ -6,7 +6,7 @@ use store::{Store, Taken};
 
 use crate::state::{work, work_with};
 use crate::support::process::Tollgate;
-use crate::support::{Rig, customer, shared_data};
+use crate::support::{Rig, customer, scenario};
 
 /// After five executions of a statement Postgres may keep its plan.
 pub const LOOKS: usize = 10;
@@ -19,15 +19,9 @@ async fn reckon(rig: &Rig, args: &[&str]) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_policy_takes_effect_once_everything_is_reckoned() {
-    let Some(path) = shared_data("scenarios/payment_failure_open__2026-10-28.endive.json") else {
+    let Some((_, deliveries)) = scenario("payment_failure_open__2026-10-28.endive") else {
         return;
     };
-    let scenario: Value = serde_json::from_slice(&std::fs::read(path).expect("readable")).expect("JSON");
-    let deliveries = scenario["deliveries"].as_array().expect("deliveries");
-    let deliveries: Vec<Bytes> = deliveries
-        .iter()
-        .map(|it| Bytes::from(it["event"].to_string()))
-        .collect();
     let rig = Rig::new().await;
     work(&rig, &deliveries).await;
     let before = rig.store().state("").await.expect("a state");

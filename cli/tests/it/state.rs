@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::config::Env;
 
 use crate::support::process::{Ended, Tollgate};
-use crate::support::{Rig, event, shared_data};
+use crate::support::{Rig, event, scenario};
 
 /// Everything `state` can be asked about.
 const WORDS: [&str; 11] = [
@@ -69,15 +69,9 @@ async fn an_empty_installation_has_every_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_state_after_a_scenario_is_what_the_scenario_expects() {
-    let Some(path) = shared_data("scenarios/dispute_lost__2026-10-28.endive.json") else {
+    let Some((scenario, deliveries)) = scenario("dispute_lost__2026-10-28.endive") else {
         return;
     };
-    let scenario: Value = serde_json::from_slice(&std::fs::read(path).expect("readable")).expect("JSON");
-    let deliveries = scenario["deliveries"].as_array().expect("deliveries");
-    let deliveries: Vec<Bytes> = deliveries
-        .iter()
-        .map(|it| Bytes::from(it["event"].to_string()))
-        .collect();
     let rig = Rig::new().await;
     work(&rig, &deliveries).await;
 

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::Value;
 use shared::clock::Clock;
 use shared::config::Env;
 use shared::entry::{Entry, Meta};
@@ -377,6 +378,16 @@ pub fn shared_data(what: &str) -> Option<PathBuf> {
     // Not eprintln!, which the test runner keeps to itself.
     writeln!(std::io::stderr(), "NOT RUN: {} is missing", path.display()).ok();
     None
+}
+
+/// A recorded scenario, and the bodies of its deliveries; nothing when there are none, which is said.
+pub fn scenario(name: &str) -> Option<(Value, Vec<Bytes>)> {
+    let path = shared_data(&format!("scenarios/{name}.json"))?;
+    let scenario: Value = serde_json::from_slice(&std::fs::read(path).expect("readable")).expect("JSON");
+    let deliveries = scenario["deliveries"].as_array().expect("deliveries");
+    let body = |delivery: &Value| Bytes::from(delivery["event"].to_string());
+    let bodies = deliveries.iter().map(body).collect();
+    Some((scenario, bodies))
 }
 
 pub fn unique() -> String {

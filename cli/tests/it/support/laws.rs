@@ -143,13 +143,35 @@ pub async fn state(store: &Store) -> Value {
 
 /// The words of `expected` that `found` does not say, as lines to read.
 pub fn differences(expected: &Value, found: &Value) -> Vec<String> {
+    let lines = differing(expected, found).into_iter();
+    lines.map(|Difference { line, .. }| line).collect()
+}
+
+/// Something that is not as it should be.
+pub struct Difference {
+    pub word: String,
+    /// Of the row; empty when the whole word is wrong.
+    pub id: String,
+    /// All of it, to read.
+    pub line: String,
+}
+
+/// The same, one by one.
+pub fn differing(expected: &Value, found: &Value) -> Vec<Difference> {
     let nothing = json!({});
-    let mut lines = Vec::new();
+    let mut differing = Vec::new();
+    let mut tell = |word: &str, id: &str, line| {
+        differing.push(Difference {
+            word: word.to_owned(),
+            id: id.to_owned(),
+            line,
+        });
+    };
     for (word, expected) in expected.as_object().expect("words") {
         let found = found.get(word).unwrap_or(&nothing);
         let (expected, found) = (expected.as_object(), found.as_object());
         let (Some(expected), Some(found)) = (expected, found) else {
-            lines.push(format!("{word}: {found:?} instead of {expected:?}"));
+            tell(word, "", format!("{word}: {found:?} instead of {expected:?}"));
             continue;
         };
         for id in expected
@@ -158,13 +180,10 @@ pub fn differences(expected: &Value, found: &Value) -> Vec<String> {
         {
             if expected.get(id) != found.get(id) {
                 let show = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
-                lines.push(format!(
-                    "{word} {id}: {} instead of {}",
-                    show(found.get(id)),
-                    show(expected.get(id))
-                ));
+                let (found, expected) = (show(found.get(id)), show(expected.get(id)));
+                tell(word, id, format!("{word} {id}: {found} instead of {expected}"));
             }
         }
     }
-    lines
+    differing
 }
