@@ -53,7 +53,7 @@ pub(crate) struct Home {
     user: Option<ServiceUser>,
     guard: Option<Process>,
     /// Held as long as this process lives: whoever can take it knows that the owner is gone.
-    _lock: File,
+    lock: File,
 }
 
 impl Home {
@@ -73,7 +73,7 @@ impl Home {
             kept: data_dir.is_some(),
             user,
             guard: None,
-            _lock: lock,
+            lock,
         };
         if let Some(user) = &home.user {
             user.check_reach(&home.path)?;
@@ -147,6 +147,11 @@ impl Drop for Home {
         }
         if !self.kept {
             remove(&self.path);
+        }
+        // Closing is not enough: a process that another thread is just starting has a copy of the descriptor until
+        // its exec, and the lock would live as long.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "could not unlock {}", self.path.display());
         }
     }
 }
@@ -254,5 +259,23 @@ fn remove(dir: &Path) {
         && error.kind() != std::io::ErrorKind::NotFound
     {
         tracing::warn!(%error, "could not remove {}", dir.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_free_at_once_although_a_copy_of_its_lock_lives() {
+        let parent = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir_in(COMMON_TEMP)
+            .expect("a directory");
+        let dir = parent.path().join("data");
+        let first = Home::open(Some(&dir)).expect("the first owner");
+        let _of_a_child = first.lock.try_clone().expect("a copy");
+        drop(first);
+        Home::open(Some(&dir)).expect("the next owner");
     }
 }
