@@ -4,7 +4,7 @@
 use crate::{
     dice::Dice,
     mint::Mint,
-    objects::catalogue::{Price, Product},
+    objects::catalogue::{Price, Product, Recurring},
 };
 
 /// How long before the start of a run the shop opened, in seconds; longer than any history.
@@ -38,27 +38,30 @@ impl Catalogue {
         let mut mint = Mint::new(dice, suffix.clone());
         let opened = now - OPENED_BEFORE;
         let mut products = Vec::new();
-        let mut sell = |name: &str, key: &str, amount, currency, credits, monthly| {
-            let product = Product::new(mint.short("prod"), opened, name, credits);
-            let price = Price {
-                id: mint.id("price", opened),
-                product: product.id.clone(),
-                created: opened,
-                name: name.to_owned(),
-                lookup_key: key.to_owned(),
-                currency,
-                unit_amount: amount,
-                credits,
-                monthly,
-                active: true,
+        let mut sell =
+            |name: &str, key: &str, amount, currency: &str, credits, recurring: Option<Recurring>| {
+                let product = Product::new(mint.short("prod"), opened, name, credits);
+                let price = Price {
+                    id: mint.id("price", opened),
+                    product: product.id.clone(),
+                    created: opened,
+                    name: name.to_owned(),
+                    lookup_key: Some(key.to_owned()),
+                    nickname: Some(recurring.map_or_else(|| name.to_owned(), |_| format!("{name} monthly"))),
+                    currency: currency.to_owned(),
+                    unit_amount: amount,
+                    metadata: product.metadata.clone(),
+                    recurring,
+                    active: true,
+                };
+                products.push(product);
+                price
             };
-            products.push(product);
-            price
-        };
-        let pro = sell("Pro", "pro_monthly", 2000, "usd", 2000, true);
-        let team = sell("Team", "team_monthly", 5000, "usd", 6000, true);
-        let top_up = sell("Credits 1000", "credits_1000", 1000, "usd", 1000, false);
-        let top_up_jpy = sell("Credits 1000 JPY", "credits_1000_jpy", 1500, "jpy", 1000, false);
+        let monthly = Some(Recurring::MONTHLY);
+        let pro = sell("Pro", "pro_monthly", 2000, "usd", 2000, monthly);
+        let team = sell("Team", "team_monthly", 5000, "usd", 6000, monthly);
+        let top_up = sell("Credits 1000", "credits_1000", 1000, "usd", 1000, None);
+        let top_up_jpy = sell("Credits 1000 JPY", "credits_1000_jpy", 1500, "jpy", 1000, None);
         let account = format!("acct_1{}{suffix}", mint.text(5));
         Self {
             suffix,

@@ -76,7 +76,7 @@ impl Model {
         }
         for price in catalogue.prices() {
             self.add(account, price.into(), version);
-            if price.monthly {
+            if price.recurring.is_some() {
                 self.add(account, (&Plan(price.clone())).into(), version);
             }
         }

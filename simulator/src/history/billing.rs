@@ -1,13 +1,13 @@
 //! Subscriptions: how they begin, and go on from period to period.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{DAY, History, MONTH};
+use super::{DAY, History};
 use crate::objects::{
     Method,
     catalogue::Price,
     charge::Charge,
-    checkout::{Purchase, Session},
+    checkout::{Cart, Links, OPEN_SECONDS, Purchase, Session},
     invoice::Invoice,
     payment_intent::PaymentIntent,
     subscription::Subscription,
@@ -89,19 +89,19 @@ impl History<'_> {
 
     /// A subscription that starts now, not announced yet.
     pub(super) fn new_subscription(&mut self, price: &Price, status: &'static str) -> Subscription {
-        self.customer.currency = Some(price.currency.to_owned());
+        self.customer.currency = Some(price.currency.clone());
         Subscription {
             id: self.id("sub"),
             item_id: self.mint.short("si"),
             customer: self.customer.id.clone(),
-            user_id: self.customer.user_id.clone(),
+            metadata: json!({"user_id": self.customer.user_id()}),
             created: self.clock,
             status,
             price: price.clone(),
             quantity: self.quantity,
             pending_lines: Vec::new(),
             period_start: self.clock,
-            period_end: self.clock + MONTH,
+            period_end: self.clock + price.period(),
             billing_cycle_anchor: self.clock,
             cancel_at_period_end: false,
             cancel_at: None,
@@ -127,18 +127,23 @@ impl History<'_> {
         let session = Session {
             id: self.mint.session(),
             created: opened,
+            expires_at: opened + OPEN_SECONDS,
+            links: Links::default(),
+            reference: Some(self.customer.user_id().to_owned()),
             customer: self.customer.clone(),
             guest: false,
             purchase: Purchase::Subscription {
-                subscription: subscription.id.clone(),
-                invoice: invoice.id.clone(),
+                subscription: Some(subscription.id.clone()),
+                invoice: Some(invoice.id.clone()),
             },
             amount: invoice.total(),
-            currency: subscription.price.currency.to_owned(),
-            metadata: json!({"user_id": self.customer.user_id, "plan": subscription.price.lookup_key}),
+            currency: subscription.price.currency.clone(),
+            metadata: json!({"user_id": self.customer.user_id(), "plan": subscription.price.lookup_key}),
             method: Method::Card,
             status: "complete",
             payment_status,
+            cart: Cart::default(),
+            extra: Value::Null,
         };
         self.by_itself();
         self.emit("checkout.session.completed", &session);
@@ -183,7 +188,7 @@ impl History<'_> {
             next.billing_cycle_anchor = renewal;
         }
         next.period_start = renewal;
-        next.period_end = renewal + MONTH;
+        next.period_end = renewal + next.price.period();
         next.status = "active";
         let mut invoice = self.draft(&next, "subscription_cycle");
         // What was pending comes first, the newest at the top, and the new period after it.
@@ -214,7 +219,7 @@ impl History<'_> {
     fn announce_upcoming(&mut self, subscription: &Subscription) {
         let mut next = subscription.clone();
         next.period_start = subscription.period_end;
-        next.period_end = subscription.period_end + MONTH;
+        next.period_end = subscription.period_end + subscription.price.period();
         let mut preview = self.draft(&next, "upcoming");
         preview.id.clear();
         preview.period = (subscription.period_start, subscription.period_end);

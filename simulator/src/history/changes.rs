@@ -1,6 +1,6 @@
 //! What becomes of a subscription: dunning, trials, pauses, cancellations.
 
-use super::{DAY, History, MONTH, billing::ATTEMPT_SECONDS};
+use super::{DAY, History, billing::ATTEMPT_SECONDS};
 use crate::objects::{
     catalogue::Price, charge::Charge, invoice::Invoice, payment_intent::PaymentIntent,
     subscription::Subscription,
@@ -95,7 +95,7 @@ impl History<'_> {
         self.pass(DAY, 5 * DAY);
         let mut next = subscription.clone();
         next.period_start = self.clock;
-        next.period_end = self.clock + MONTH;
+        next.period_end = self.clock + next.price.period();
         next.billing_cycle_anchor = self.clock;
         let mut invoice = self.draft(&next, "subscription_cycle");
         let mut intent = self.intent_for(&invoice);

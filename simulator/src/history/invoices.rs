@@ -28,6 +28,7 @@ impl History<'_> {
             created: self.clock,
             customer: self.customer.clone(),
             subscription: subscription.id.clone(),
+            metadata: subscription.metadata.clone(),
             item: subscription.item_id.clone(),
             billing_reason: reason,
             status: "draft",
@@ -52,7 +53,7 @@ impl History<'_> {
             account: self.catalogue.account.clone(),
         };
         if matches!(reason, "subscription_create" | "subscription_cycle") {
-            let credits = subscription.price.credits * subscription.quantity;
+            let credits = subscription.price.credits() * subscription.quantity;
             self.books.promise(&invoice.id, credits);
         }
         invoice

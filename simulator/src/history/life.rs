@@ -48,7 +48,7 @@ impl Life {
 impl History<'_> {
     /// Closes the books.
     pub(super) fn conclude(self, steps: Vec<&'static str>) -> Life {
-        let user = self.customer.user_id.clone();
+        let user = self.customer.user_id().to_owned();
         let truth = Truth::of(&self.books, &user);
         let mut versions: Vec<_> = self.events.iter().filter_map(|event| event.version).collect();
         versions.dedup();

@@ -18,7 +18,7 @@ mod shop;
 mod stories;
 mod ties;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use life::Life;
 pub use notices::{thin_about, unknown};
@@ -273,16 +273,17 @@ fn new_customer(mint: &mut Mint, created: i64) -> Customer {
     Customer {
         id: mint.short("cus"),
         created,
-        email: format!(
+        email: Some(format!(
             "{}.{}.{user}@example.com",
             first.to_lowercase(),
             last.to_lowercase()
-        ),
-        name: format!("{first} {last}"),
-        user_id: format!("usr_{user}"),
+        )),
+        name: Some(format!("{first} {last}")),
+        metadata: json!({"user_id": format!("usr_{user}")}),
         invoice_prefix: mint.upper(8),
         next_invoice_sequence: 1,
         currency: None,
         deleted: false,
+        extra: Value::Null,
     }
 }

@@ -7,7 +7,7 @@ use crate::objects::{
     Method,
     catalogue::Price,
     charge::Charge,
-    checkout::{OPEN_SECONDS, Purchase, Session},
+    checkout::{Cart, Links, OPEN_SECONDS, Purchase, Session},
     payment_intent::PaymentIntent,
 };
 
@@ -46,6 +46,7 @@ impl History<'_> {
             failed_charge: None,
             canceled_at: None,
             cancellation_reason: None,
+            extra: Value::Null,
         };
         self.books.keep((&intent).into());
         intent
@@ -97,16 +98,16 @@ impl History<'_> {
     }
 
     /// The intent will not be tried again.
-    pub(super) fn cancel_intent(&mut self, intent: &mut PaymentIntent, reason: &'static str) {
+    pub(super) fn cancel_intent(&mut self, intent: &mut PaymentIntent, reason: &str) {
         intent.status = "canceled";
         intent.canceled_at = Some(self.clock);
-        intent.cancellation_reason = Some(reason);
+        intent.cancellation_reason = Some(reason.to_owned());
         self.emit("payment_intent.canceled", &*intent);
     }
 
     fn top_up_metadata(&self, price: &Price) -> Value {
         json!({
-            "user_id": self.customer.user_id, "credits": price.credits.to_string(), "price_id": price.id
+            "user_id": self.customer.user_id(), "credits": price.credits().to_string(), "price_id": price.id
         })
     }
 
@@ -114,15 +115,20 @@ impl History<'_> {
         Session {
             id: self.mint.session(),
             created: self.clock,
+            expires_at: self.clock + OPEN_SECONDS,
+            links: Links::default(),
+            reference: Some(self.customer.user_id().to_owned()),
             customer: self.customer.clone(),
             guest: self.guest,
             purchase: Purchase::Payment { intent: None },
             amount: price.unit_amount,
-            currency: price.currency.to_owned(),
+            currency: price.currency.clone(),
             metadata: self.top_up_metadata(price),
             method,
             status: "open",
             payment_status: "unpaid",
+            cart: Cart::default(),
+            extra: Value::Null,
         }
     }
 
@@ -132,12 +138,12 @@ impl History<'_> {
         self.by_api();
         self.pass(15, 200);
         let metadata = session.metadata.clone();
-        let mut intent = self.new_intent(price.unit_amount, price.currency, None, metadata, Method::Card);
+        let mut intent = self.new_intent(price.unit_amount, &price.currency, None, metadata, Method::Card);
         self.emit("payment_intent.created", &intent);
         let charge = self.succeed(&mut intent);
         self.wait(1);
         self.by_itself();
-        let credits = price.credits;
+        let credits = price.credits();
         self.books
             .topped_up(&session.id, credits, &intent.id, intent.amount);
         session.purchase = Purchase::Payment {
@@ -164,7 +170,7 @@ impl History<'_> {
         self.pass(15, 200);
         let metadata = session.metadata.clone();
         let method = Method::UsBankAccount;
-        let mut intent = self.new_intent(price.unit_amount, price.currency, None, metadata, method);
+        let mut intent = self.new_intent(price.unit_amount, &price.currency, None, metadata, method);
         let charge = self.new_charge(&mut intent, "pending");
         intent.status = "processing";
         self.emit("charge.pending", &charge);
@@ -180,7 +186,7 @@ impl History<'_> {
             session,
             intent,
             charge,
-            credits: price.credits,
+            credits: price.credits(),
         }
     }
 

@@ -73,7 +73,7 @@ impl History<'_> {
         let credited = paid.lines.last().map(|line| (paid.id.clone(), line.id.clone()));
         let unused = Line {
             id: self.id("il"),
-            amount: -part_of_month(subscription.price.unit_amount * subscription.quantity, period),
+            amount: -part_of_period(&subscription.price, subscription.quantity, period),
             description: format!("Unused time on {} plan", subscription.price.name),
             price: subscription.price.clone(),
             quantity: subscription.quantity,
@@ -85,7 +85,7 @@ impl History<'_> {
         };
         let remaining = Line {
             id: self.id("il"),
-            amount: part_of_month(price.unit_amount * subscription.quantity, period),
+            amount: part_of_period(&price, subscription.quantity, period),
             description: format!("Remaining time on {} plan", price.name),
             price,
             quantity: subscription.quantity,
@@ -124,16 +124,16 @@ impl History<'_> {
     }
 }
 
-/// What `amount` for a month comes to for the rest of it.
-fn part_of_month(amount: i64, (start, end): (i64, i64)) -> i64 {
-    amount * (end - start) / MONTH
+/// What `quantity` of a price comes to for the rest of a period.
+fn part_of_period(price: &Price, quantity: i64, (start, end): (i64, i64)) -> i64 {
+    price.unit_amount * quantity * (end - start) / price.period()
 }
 
 /// What the parts of months in `lines` are worth together: credits in proportion to the price, never fewer
 /// than none, rounded down once. Counted in units of 1 / (product of the prices), which is exact.
 fn prorated_credits(lines: &[Line]) -> i64 {
     let common: i64 = lines.iter().map(|line| line.price.unit_amount).product();
-    let worth = |line: &Line| line.price.credits * line.amount * (common / line.price.unit_amount);
+    let worth = |line: &Line| line.price.credits() * line.amount * (common / line.price.unit_amount);
     let sum: i64 = lines.iter().map(worth).sum();
     sum.max(0) / common
 }

@@ -1,5 +1,7 @@
 //! Money that goes back: refunds and disputes.
 
+use serde_json::json;
+
 use super::{DAY, History};
 use crate::objects::{Method, charge::Charge, dispute::Dispute, refund::Refund};
 
@@ -21,6 +23,8 @@ impl History<'_> {
             created: self.clock,
             amount,
             status: "pending",
+            reason: Some("requested_by_customer".to_owned()),
+            metadata: json!({}),
             charge: charge.clone(),
             balance_transaction: self.payment_id("txn"),
             failure_balance_transaction: None,

@@ -6,7 +6,7 @@ use crate::{
     event::Event,
     objects::{
         Plan, Summary,
-        catalogue::{Price, Product},
+        catalogue::{Price, Product, Recurring},
         entitlement::{Entitlement, summary},
         subscription::Subscription,
     },
@@ -30,7 +30,7 @@ pub fn catalogue_events(setting: Setting<'_>) -> Vec<Event> {
 impl History<'_> {
     /// Every recurring price is announced as a plan too, under the same id.
     fn announce_price(&mut self, what: &str, price: &Price) {
-        if price.monthly {
+        if price.recurring.is_some() {
             self.emit(&format!("plan.{what}"), &Plan(price.clone()));
         }
         self.emit(&format!("price.{what}"), price);
@@ -65,11 +65,12 @@ impl History<'_> {
             product: product.id.clone(),
             created: self.clock,
             name: product.name.clone(),
-            lookup_key: format!("balloon_{}", self.mint.text(6).to_lowercase()),
-            currency: "usd",
+            lookup_key: Some(format!("balloon_{}", self.mint.text(6).to_lowercase())),
+            nickname: Some(format!("{} monthly", product.name)),
+            currency: "usd".to_owned(),
             unit_amount: 300,
-            credits: product.credits,
-            monthly: true,
+            metadata: product.metadata.clone(),
+            recurring: Some(Recurring::MONTHLY),
             active: true,
         }
     }
@@ -101,7 +102,7 @@ impl History<'_> {
         self.by_api();
         self.pass(3600, DAY);
         let before = self.customer.json(self.version);
-        self.customer.email = format!("new.{}", self.customer.email);
+        self.customer.email = self.customer.email.as_ref().map(|email| format!("new.{email}"));
         let customer = self.customer.clone();
         self.emit_change("customer.updated", &before, &customer);
     }

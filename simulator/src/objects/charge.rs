@@ -24,7 +24,7 @@ pub struct Charge {
     /// `cus_...`; none when a guest pays.
     pub customer: Option<String>,
     /// Name and mail address of the payer.
-    pub payer: (String, String),
+    pub payer: (Option<String>, Option<String>),
     /// `in_...` it pays; rendered in 2024-06-20 only.
     pub invoice: Option<String>,
     /// `pi_...` it belongs to.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Method, address, customer::Customer};
+use super::{Method, address, catalogue::Price, customer::Customer};
 use crate::{
     ApiVersion,
     json::{merge, nulls},
@@ -21,10 +21,10 @@ pub enum Purchase {
     },
     /// `mode=subscription`.
     Subscription {
-        /// `sub_...`.
-        subscription: String,
+        /// `sub_...`; null until it is there.
+        subscription: Option<String>,
         /// `in_...` of the first invoice.
-        invoice: String,
+        invoice: Option<String>,
     },
 }
 
@@ -35,6 +35,12 @@ pub struct Session {
     pub id: String,
     /// Unix seconds.
     pub created: i64,
+    /// When nobody can pay any more, unix seconds.
+    pub expires_at: i64,
+    /// Where the customer goes, and comes back to.
+    pub links: Links,
+    /// The shop's own id of whoever buys.
+    pub reference: Option<String>,
     /// Who buys.
     pub customer: Customer,
     /// Whether they buy without becoming a customer (`customer_creation=if_required`).
@@ -53,6 +59,49 @@ pub struct Session {
     pub status: &'static str,
     /// `paid`, `unpaid` or `no_payment_required`.
     pub payment_status: &'static str,
+    /// What was put into the cart; nothing in a history, whose sessions are over when they are told.
+    pub cart: Cart,
+    /// Members as a request set them, which nothing else depends on.
+    pub extra: Value,
+}
+
+/// The pages around a session.
+#[derive(Debug, Clone)]
+pub struct Links {
+    /// Where the session's own page is, without the id.
+    pub page: String,
+    /// Where it ends; `{CHECKOUT_SESSION_ID}` stands for the id.
+    pub success: Option<String>,
+    /// Where the way back leads.
+    pub cancel: Option<String>,
+}
+
+impl Default for Links {
+    /// Those of a shop that exists in no network.
+    fn default() -> Self {
+        Self {
+            page: "https://checkout.stripe.com/c/pay/".to_owned(),
+            success: Some(
+                "https://app.example.com/billing/success?session_id={CHECKOUT_SESSION_ID}".to_owned(),
+            ),
+            cancel: Some("https://app.example.com/billing/cancel".to_owned()),
+        }
+    }
+}
+
+/// What a session sells, and what becomes of it.
+#[derive(Debug, Clone, Default)]
+pub struct Cart {
+    /// Prices and how many of each.
+    pub lines: Vec<(Price, i64)>,
+    /// `subscription_data.metadata`, or `payment_intent_data.metadata`.
+    pub metadata: Value,
+    /// Days before a subscription costs anything.
+    pub trial_days: Option<i64>,
+    /// `always` makes a customer of a guest.
+    pub creates_customer: bool,
+    /// `pi_...` of an attempt that was declined.
+    pub declined: Option<String>,
 }
 
 impl Session {
@@ -65,19 +114,20 @@ impl Session {
             self.purchase(),
             self.state(version),
             self.moved(version),
+            self.extra.clone(),
         ])
     }
 
     fn common(&self) -> Value {
         json!({
             "id": self.id, "object": "checkout.session", "amount_subtotal": self.amount,
-            "amount_total": self.amount, "cancel_url": "https://app.example.com/billing/cancel",
-            "client_reference_id": self.customer.user_id, "created": self.created, "currency": self.currency,
-            "custom_fields": [], "customer": (!self.guest).then_some(&self.customer.id), "expires_at": self.created + OPEN_SECONDS,
+            "amount_total": self.amount, "cancel_url": self.links.cancel,
+            "client_reference_id": self.reference, "created": self.created, "currency": self.currency,
+            "custom_fields": [], "customer": (!self.guest).then_some(&self.customer.id), "expires_at": self.expires_at,
             "livemode": false, "metadata": self.metadata, "payment_method_options": self.options(),
             "payment_method_types": [self.method.as_str()], "phone_number_collection": {"enabled": false},
             "shipping_options": [],
-            "success_url": "https://app.example.com/billing/success?session_id={CHECKOUT_SESSION_ID}",
+            "success_url": self.links.success,
             "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
             "custom_text": nulls(&["after_submit", "shipping_address", "submit", "terms_of_service_acceptance"])
         })
@@ -109,7 +159,7 @@ impl Session {
     }
 
     fn state(&self, version: ApiVersion) -> Value {
-        let url = (self.status == "open").then(|| format!("https://checkout.stripe.com/c/pay/{}", self.id));
+        let url = (self.status == "open").then(|| format!("{}{}", self.links.page, self.id));
         json!({
             "customer_details": self.details(version), "payment_status": self.payment_status,
             "status": self.status, "url": url

@@ -14,12 +14,12 @@ pub struct Customer {
     pub id: String,
     /// Unix seconds.
     pub created: i64,
-    /// Mail address, in a domain reserved for examples.
-    pub email: String,
+    /// Mail address; in a domain reserved for examples, unless a request brought it.
+    pub email: Option<String>,
     /// Full name.
-    pub name: String,
-    /// The shop's own id of the user; written to `metadata.user_id`.
-    pub user_id: String,
+    pub name: Option<String>,
+    /// The shop's words about it; `user_id` is its own id of the user.
+    pub metadata: Value,
     /// First part of invoice numbers.
     pub invoice_prefix: String,
     /// Second part of the next invoice number.
@@ -28,6 +28,8 @@ pub struct Customer {
     pub currency: Option<String>,
     /// Whether the shop deleted it; its last event still shows it whole.
     pub deleted: bool,
+    /// Members as a request set them, which nothing else depends on.
+    pub extra: Value,
 }
 
 impl Customer {
@@ -54,12 +56,19 @@ impl Customer {
                 "currency": self.currency, "delinquent": false, "email": self.email,
                 "invoice_prefix": self.invoice_prefix,
                 "invoice_settings": nulls(&["custom_fields", "default_payment_method", "footer", "rendering_options"]),
-                "livemode": false, "metadata": {"user_id": self.user_id}, "name": self.name,
+                "livemode": false, "metadata": self.metadata, "name": self.name,
                 "next_invoice_sequence": self.next_invoice_sequence,
                 "preferred_locales": ["en-US"], "tax_exempt": "none"
             }),
             newer,
+            self.extra.clone(),
         ])
+    }
+
+    /// The shop's own id of the user; empty when it gave none.
+    #[must_use]
+    pub fn user_id(&self) -> &str {
+        self.metadata["user_id"].as_str().unwrap_or_default()
     }
 
     /// Takes the next invoice number.

@@ -26,6 +26,8 @@ pub struct Invoice {
     pub customer: Customer,
     /// `sub_...`.
     pub subscription: String,
+    /// The metadata of the subscription when the invoice was made.
+    pub metadata: Value,
     /// `si_...`.
     pub item: String,
     /// Why it was made: `subscription_create`, `subscription_cycle`, ...
@@ -87,8 +89,8 @@ impl Invoice {
 
     /// Lower-case ISO code.
     #[must_use]
-    pub fn currency(&self) -> &'static str {
-        self.lines.first().map_or("usd", |line| line.price.currency)
+    pub fn currency(&self) -> &str {
+        self.lines.first().map_or("usd", |line| &line.price.currency)
     }
 
     /// The invoice as `version` renders it.
@@ -186,7 +188,7 @@ impl Invoice {
             invoice: self.named(),
             subscription: &self.subscription,
             item: &self.item,
-            user_id: &self.customer.user_id,
+            metadata: &self.metadata,
         };
         self.lines.iter().map(|line| line.json(&owner, version)).collect()
     }
@@ -226,7 +228,7 @@ impl Invoice {
                 "automatic_tax": {"enabled": false, "liability": null, "status": null},
                 "charge": self.charge, "paid": self.status == "paid", "paid_out_of_band": self.out_of_band,
                 "payment_intent": self.intent, "subscription": self.subscription,
-                "subscription_details": {"metadata": {"user_id": self.customer.user_id}},
+                "subscription_details": {"metadata": self.metadata},
                 "total_tax_amounts": []
             }),
         ])
@@ -250,7 +252,7 @@ impl Invoice {
                 "parent": {
                     "quote_details": null,
                     "subscription_details": {
-                        "metadata": {"user_id": self.customer.user_id}, "subscription": self.subscription
+                        "metadata": self.metadata, "subscription": self.subscription
                     },
                     "type": "subscription_details"
                 },

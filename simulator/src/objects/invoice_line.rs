@@ -41,7 +41,7 @@ pub(crate) struct Owner<'a> {
     pub(crate) invoice: Option<&'a str>,
     pub(crate) subscription: &'a str,
     pub(crate) item: &'a str,
-    pub(crate) user_id: &'a str,
+    pub(crate) metadata: &'a Value,
 }
 
 impl Line {
@@ -50,7 +50,7 @@ impl Line {
             "id": self.id, "object": "line_item", "amount": self.amount, "currency": self.price.currency,
             "description": self.description, "discount_amounts": [], "discountable": self.proration.is_none(),
             "discounts": [], "invoice": owner.invoice, "livemode": false,
-            "metadata": {"user_id": owner.user_id}, "period": {"end": self.period.1, "start": self.period.0},
+            "metadata": owner.metadata, "period": {"end": self.period.1, "start": self.period.0},
             "quantity": self.quantity, "subscription": owner.subscription
         });
         let moved = if version.is_current() {

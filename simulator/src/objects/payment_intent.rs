@@ -40,7 +40,9 @@ pub struct PaymentIntent {
     /// Unix seconds.
     pub canceled_at: Option<i64>,
     /// `void_invoice` and the like.
-    pub cancellation_reason: Option<&'static str>,
+    pub cancellation_reason: Option<String>,
+    /// Members as a request set them, which nothing else depends on.
+    pub extra: Value,
 }
 
 impl PaymentIntent {
@@ -58,7 +60,13 @@ impl PaymentIntent {
         } else {
             json!({"invoice": self.invoice})
         };
-        merge([constants(), self.common(), self.state(version), moved])
+        merge([
+            constants(),
+            self.common(),
+            self.state(version),
+            moved,
+            self.extra.clone(),
+        ])
     }
 
     /// Minor units that arrived.

@@ -19,6 +19,10 @@ pub struct Refund {
     pub amount: i64,
     /// Stripe's status text: `pending`, `succeeded`, `failed`, ...
     pub status: &'static str,
+    /// Why, in Stripe's words.
+    pub reason: Option<String>,
+    /// The shop's words about it.
+    pub metadata: Value,
     /// The charge it belongs to, for its ids.
     pub charge: Charge,
     /// `txn_...`.
@@ -44,8 +48,8 @@ impl Refund {
             json!({
                 "id": self.id, "object": "refund", "amount": self.amount,
                 "balance_transaction": self.balance_transaction, "charge": self.charge.id,
-                "created": self.created, "currency": self.charge.currency, "metadata": {},
-                "payment_intent": self.charge.intent, "reason": "requested_by_customer", "status": self.status
+                "created": self.created, "currency": self.charge.currency, "metadata": self.metadata,
+                "payment_intent": self.charge.intent, "reason": self.reason, "status": self.status
             }),
             self.outcome(),
             newer,

@@ -17,8 +17,8 @@ pub struct Subscription {
     pub item_id: String,
     /// `cus_...`.
     pub customer: String,
-    /// The shop's own id of the user; written to `metadata.user_id`.
-    pub user_id: String,
+    /// The shop's words about it, such as `user_id`.
+    pub metadata: Value,
     /// Unix seconds.
     pub created: i64,
     /// Stripe's status text.
@@ -103,7 +103,7 @@ impl Subscription {
                 "currency": self.price.currency, "customer": self.customer,
                 "default_payment_method": self.payment_method, "default_tax_rates": [], "discounts": [],
                 "latest_invoice": self.latest_invoice, "livemode": false,
-                "metadata": {"user_id": self.user_id}, "start_date": self.created, "status": self.status,
+                "metadata": self.metadata, "start_date": self.created, "status": self.status,
                 "trial_end": self.trial.map(|(_, end)| end), "trial_start": self.trial.map(|(start, _)| start),
                 "payment_settings": {
                     "payment_method_options": null, "payment_method_types": null,

@@ -32,7 +32,7 @@ pub(super) fn state(status: &str) -> usize {
 
 pub(super) fn subscription(it: &Subscription) -> Value {
     json!({
-        "user": it.user_id, "stripe_status": it.status, "state": STATES[state(it.status)], "price": it.price.id,
+        "user": it.metadata["user_id"], "stripe_status": it.status, "state": STATES[state(it.status)], "price": it.price.id,
         "current_period_start": it.period_start, "current_period_end": it.period_end,
         "cancel_at_period_end": it.cancel_at_period_end, "cancel_at": it.cancel_at,
         "canceled_at": it.canceled_at, "ended_at": it.ended_at, "trial_end": it.trial.map(|(_, end)| end),

@@ -161,7 +161,7 @@ impl Truth {
                 (&mut self.subs, rows::subscription(it))
             }
             Thing::Customer(it) => {
-                person.email = Some(it.email.clone());
+                person.email = it.email.clone();
                 person.heard_of = true;
                 return;
             }

@@ -55,7 +55,10 @@ async fn the_lines_of_a_long_invoice_are_all_there_page_by_page() {
         long_invoices: true,
         ..Options::new(shop())
     };
-    let prices = options.catalogue.prices().map(|price| (&price.id, price.credits));
+    let prices = options
+        .catalogue
+        .prices()
+        .map(|price| (&price.id, price.credits()));
     let credits = |id: &str| prices.iter().find(|(price, _)| *price == id).expect("ours").1;
     let mut lives = lives(0..200, &options);
     lives.retain(|life| life.steps.contains(&WAVERS));

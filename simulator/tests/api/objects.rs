@@ -40,7 +40,7 @@ async fn every_object_is_answered_as_it_is_in_the_end_in_either_shape() {
     }
     for price in options.catalogue.prices() {
         let answer = desk.get(&format!("/v1/prices/{}", price.id)).await;
-        assert_eq!(answer.body["metadata"]["credits"], price.credits.to_string());
+        assert_eq!(answer.body["metadata"]["credits"], price.credits().to_string());
         let product = desk.get(&format!("/v1/products/{}", price.product)).await;
         assert_eq!(product.body["object"], "product");
     }

@@ -41,7 +41,7 @@ static LIVES: LazyLock<(Options, Vec<Life>)> = LazyLock::new(|| {
 fn prices(catalogue: &Catalogue) -> reader::Prices {
     let prices = catalogue.prices();
     prices
-        .map(|price| (price.id.clone(), (price.credits, price.unit_amount)))
+        .map(|price| (price.id.clone(), (price.credits(), price.unit_amount)))
         .into()
 }
 
