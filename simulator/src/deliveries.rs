@@ -17,6 +17,13 @@ pub struct Hostility {
 }
 
 impl Hostility {
+    /// Each once, in the order it happened.
+    pub const NONE: Self = Self {
+        shuffled: false,
+        duplicates: 0.0,
+        missing: 0.0,
+    };
+
     /// Any order, nearly every third delivery repeated, nothing missing.
     pub const USUAL: Self = Self {
         shuffled: true,

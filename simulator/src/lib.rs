@@ -7,7 +7,8 @@
 //! - [`traffic`] interleaves many histories into the deliveries an endpoint would see;
 //! - [`fn@deliveries::deliveries`] makes a hostile order of the events of lives;
 //! - [`sender`] signs and posts them, and retries as Stripe does;
-//! - [`api`] answers requests for objects and events, with Stripe's limits;
+//! - [`shop`] is a Stripe account that is open for business: histories go on in it when somebody asks for it;
+//! - [`api`] serves it: Stripe's API with Stripe's limits, the pages behind it, and the webhooks that follow;
 //! - [`fn@curl`] prints one delivery as a command line to paste.
 //!
 //! Everything but the sender and the API is a function of a seed and a start time: no clock, no global
@@ -51,7 +52,7 @@
 //! assert_eq!(state, expected, "seed {seed}: {}", life.label());
 //! ```
 //!
-//! Lives of different seeds share no id: any number of them fit into one database and one [`api::Model`], and
+//! Lives of different seeds share no id: any number of them fit into one database and one [`shop::Model`], and
 //! [`oracle::Truth::extend`] adds up what is true. With [`history::Riddles::Allow`], `long_invoices` or missing
 //! deliveries, events alone do not tell the truth; whoever is tested has to ask an [`api::Api`].
 #![recursion_limit = "256"] // json! recurses once per token of the larger objects
@@ -68,7 +69,9 @@ mod json;
 mod mint;
 pub mod objects;
 pub mod oracle;
+mod query;
 pub mod sender;
+pub mod shop;
 pub mod traffic;
 mod version;
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 use simulator::ApiVersion;
-use simulator::api::{Api, Faults, Limits, Model};
+use simulator::api::{Api, Faults, Limits};
 use simulator::catalogue::Catalogue;
 use simulator::deliveries::{Hostility, deliveries};
 use simulator::history::random::Options;
 use simulator::history::{Life, Riddles, Setting, catalogue_events, random};
 use simulator::oracle::Truth;
+use simulator::shop::{Model, Shop};
 use tokio::net::TcpListener;
 
 use crate::support::Rig;
@@ -29,10 +30,10 @@ async fn what_events_do_not_tell_is_asked_and_then_true() {
         ..Options::new(Arc::clone(&catalogue))
     };
     let lives: Vec<Life> = (1..=LIVES).map(|seed| random(seed, START, &options)).collect();
-    let model = Arc::new(Model::new(&catalogue, &lives));
+    let model = Model::new(&catalogue, &lives);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
-    let api = Api::serve(listener, model, Limits::SANDBOX);
+    let api = Api::serve(listener, Shop::of_histories(model), Limits::SANDBOX);
     api.set_faults(Faults {
         errors: 0.05,
         ..Faults::default()

@@ -6,12 +6,10 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{
-    Model,
     errors::Reply,
     list::{Cursor, limit},
-    query::Query,
 };
-use crate::event::Event;
+use crate::{event::Event, query::Query, shop::Model};
 
 /// Most exact names in `types[]`.
 const TYPES_MAX: usize = 20;
@@ -92,7 +90,7 @@ fn body(page: &[&Event], more: bool) -> Bytes {
 
 impl<'a> Filter<'a> {
     fn read(query: &'a Query) -> Result<Self, Box<Reply>> {
-        let kinds: Vec<&str> = query.list("types").collect();
+        let kinds = query.list("types");
         let kind = query.get("type").map(Kind::of);
         if kinds.len() > TYPES_MAX || (kind.is_some() && !kinds.is_empty()) {
             let message = "You may pass up to 20 types, and not together with type.";
@@ -116,7 +114,7 @@ impl<'a> Filter<'a> {
 }
 
 /// `created=5`, or any of `created[gt|gte|lt|lte]`, as the first and last second.
-fn created(query: &Query) -> Result<(i64, i64), Box<Reply>> {
+pub(super) fn created(query: &Query) -> Result<(i64, i64), Box<Reply>> {
     let number = |name: &str| match query.get(name).map(str::parse::<i64>) {
         Some(Ok(number)) => Ok(Some(number)),
         Some(Err(_)) => Err(Reply::bad_parameter(name, "Invalid integer.")),

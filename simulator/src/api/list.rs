@@ -1,9 +1,10 @@
 //! Pages of lists: <https://docs.stripe.com/api/pagination>.
 
-use axum::http::StatusCode;
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{errors::Reply, query::Query};
+use super::errors::Reply;
+use crate::query::Query;
 
 const LIMIT_DEFAULT: usize = 10;
 const LIMIT_MAX: usize = 100;

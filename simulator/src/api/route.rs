@@ -18,12 +18,58 @@ pub(super) enum Target<'a> {
     InvoicePayments,
     /// The lines of an invoice.
     Lines(&'a str),
-    /// All prices or all products, by their kind and the collection they are listed at.
-    Catalogue(&'static str, &'static str),
+    /// What a Checkout session sells.
+    Cart(&'a str),
+    /// All objects of a kind.
+    List(&'static Listed),
+    /// Customers that a query finds.
+    Search,
 }
 
+/// A list of objects, and what it can be narrowed down by.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// The path below `/v1/`.
+    pub(super) path: &'static str,
+    /// The kind of its rows.
+    pub(super) object: &'static str,
+    /// Parameters that have to be equal to members of a row.
+    pub(super) filters: &'static [&'static str],
+}
+
+const fn listed(path: &'static str, object: &'static str, filters: &'static [&'static str]) -> Listed {
+    Listed {
+        path,
+        object,
+        filters,
+    }
+}
+
+/// Every list but those with rules of their own.
+static LISTS: [Listed; 11] = [
+    listed("charges", "charge", &["customer", "payment_intent"]),
+    listed(
+        "checkout/sessions",
+        "checkout.session",
+        &["customer", "payment_intent", "status", "subscription"],
+    ),
+    listed("customers", "customer", &["email"]),
+    listed("disputes", "dispute", &["charge", "payment_intent"]),
+    listed("invoices", "invoice", &["customer", "status", "subscription"]),
+    listed("payment_intents", "payment_intent", &["customer"]),
+    listed(
+        "prices",
+        "price",
+        &["active", "currency", "lookup_keys", "product", "type"],
+    ),
+    listed("products", "product", &["active", "ids"]),
+    listed("refunds", "refund", &["charge", "payment_intent"]),
+    listed("subscriptions", "subscription", &["customer", "price", "status"]),
+    listed("webhook_endpoints", "webhook_endpoint", &[]),
+];
+
 /// Collection with its `:id`, kind.
-const COLLECTIONS: [(&str, &str, &str); 12] = [
+const COLLECTIONS: [(&str, &str, &str); 13] = [
     ("charges/", "charges/:id", "charge"),
     ("checkout/sessions/", "checkout/sessions/:id", "checkout.session"),
     ("customers/", "customers/:id", "customer"),
@@ -36,13 +82,11 @@ const COLLECTIONS: [(&str, &str, &str); 12] = [
     ("products/", "products/:id", "product"),
     ("refunds/", "refunds/:id", "refund"),
     ("subscriptions/", "subscriptions/:id", "subscription"),
+    ("webhook_endpoints/", "webhook_endpoints/:id", "webhook_endpoint"),
 ];
 
 /// The route of a GET request, if there is one.
-pub(super) fn find(is_get: bool, path: &str) -> Option<Route<'_>> {
-    if !is_get {
-        return None;
-    }
+pub(super) fn find(path: &str) -> Option<Route<'_>> {
     if let Some(id) = path.strip_prefix("/v2/core/events/") {
         return is_id(id).then_some(Route {
             endpoint: "v2/core/events/:id",
@@ -53,11 +97,26 @@ pub(super) fn find(is_get: bool, path: &str) -> Option<Route<'_>> {
     let (endpoint, target) = match path {
         "events" => ("events", Target::Events),
         "invoice_payments" => ("invoice_payments", Target::InvoicePayments),
-        "prices" => ("prices", Target::Catalogue("price", "/v1/prices")),
-        "products" => ("products", Target::Catalogue("product", "/v1/products")),
-        _ => lines(path).or_else(|| event(path)).or_else(|| object(path))?,
+        "customers/search" => ("customers/search", Target::Search),
+        _ => list(path)
+            .or_else(|| lines(path))
+            .or_else(|| cart(path))
+            .or_else(|| event(path))
+            .or_else(|| object(path))?,
     };
     Some(Route { endpoint, target })
+}
+
+fn list(path: &str) -> Option<(&'static str, Target<'_>)> {
+    let listed = LISTS.iter().find(|listed| listed.path == path)?;
+    Some((listed.path, Target::List(listed)))
+}
+
+fn cart(path: &str) -> Option<(&'static str, Target<'_>)> {
+    let id = path
+        .strip_prefix("checkout/sessions/")?
+        .strip_suffix("/line_items")?;
+    is_id(id).then_some(("checkout/sessions/:id/line_items", Target::Cart(id)))
 }
 
 fn lines(path: &str) -> Option<(&'static str, Target<'_>)> {
@@ -87,7 +146,7 @@ mod tests {
 
     #[test]
     fn paths_are_understood() {
-        let route = |path| find(true, path).map(|route| (route.endpoint, route.target));
+        let route = |path| find(path).map(|route| (route.endpoint, route.target));
         let cases = [
             (
                 "/v1/customers/cus_1",
@@ -114,11 +173,13 @@ mod tests {
                 "/v1/invoices/in_1/lines",
                 Some(("invoices/:id/lines", Target::Lines("in_1"))),
             ),
+            ("/v1/prices", Some(("prices", Target::List(&LISTS[6])))),
+            ("/v1/customers", Some(("customers", Target::List(&LISTS[2])))),
+            ("/v1/customers/search", Some(("customers/search", Target::Search))),
             (
-                "/v1/prices",
-                Some(("prices", Target::Catalogue("price", "/v1/prices"))),
+                "/v1/checkout/sessions/cs_1/line_items",
+                Some(("checkout/sessions/:id/line_items", Target::Cart("cs_1"))),
             ),
-            ("/v1/customers", None),
             ("/v1/customers/", None),
             ("/v1/invoices/in_1/lines/il_1", None),
             ("/v1/invoices//lines", None),
@@ -127,6 +188,5 @@ mod tests {
         for (path, expected) in cases {
             assert_eq!(route(path), expected, "{path}");
         }
-        assert_eq!(find(false, "/v1/customers/cus_1"), None);
     }
 }

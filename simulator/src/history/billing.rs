@@ -14,7 +14,7 @@ use crate::objects::{
 };
 
 /// Days before a renewal at which `invoice.upcoming` is sent (an account setting).
-const UPCOMING_DAYS: i64 = 7;
+pub(crate) const UPCOMING_DAYS: i64 = 7;
 /// A renewal's draft is finalized an hour after it was made.
 /// Source: <https://docs.stripe.com/billing/invoices/subscription#sub-invoice-lifecycle>.
 const DRAFT_SECONDS: i64 = 3600;
@@ -35,18 +35,34 @@ impl History<'_> {
         self.by_api();
         let opened = self.clock;
         self.pass(20, 120);
-        let mut subscription = self.new_subscription(price, "incomplete");
-        let mut invoice = self.first_invoice(&subscription);
-        subscription.latest_invoice = Some(invoice.id.clone());
+        let (mut subscription, mut invoice) = self.new_paid_subscription(price);
         let mut intent = self.intent_for(&invoice);
-        let charge = if self.version.is_current() {
-            self.subscribe_current(&mut subscription, &mut invoice, &mut intent)
-        } else {
-            self.subscribe_old(&mut subscription, &mut invoice, &mut intent)
-        };
+        let charge = self.pay_first(&mut subscription, &mut invoice, &mut intent);
         self.wait(1);
         self.complete_session(opened, &subscription, &invoice, "paid");
         (subscription, invoice, charge)
+    }
+
+    /// A subscription and its first invoice, neither announced yet.
+    pub(super) fn new_paid_subscription(&mut self, price: &Price) -> (Subscription, Invoice) {
+        let mut subscription = self.new_subscription(price, "incomplete");
+        let invoice = self.first_invoice(&subscription);
+        subscription.latest_invoice = Some(invoice.id.clone());
+        (subscription, invoice)
+    }
+
+    /// The first invoice is paid, and the subscription runs.
+    pub(super) fn pay_first(
+        &mut self,
+        subscription: &mut Subscription,
+        invoice: &mut Invoice,
+        intent: &mut PaymentIntent,
+    ) -> Charge {
+        if self.version.is_current() {
+            self.subscribe_current(subscription, invoice, intent)
+        } else {
+            self.subscribe_old(subscription, invoice, intent)
+        }
     }
 
     /// Since 2025-03-31.basil Checkout makes the subscription after the payment.
@@ -181,6 +197,14 @@ impl History<'_> {
         subscription: &mut Subscription,
         renewal: i64,
     ) -> (Invoice, PaymentIntent) {
+        let mut invoice = self.draft_period(subscription, renewal);
+        self.clock += DRAFT_SECONDS;
+        let intent = self.finalize_draft(&mut invoice);
+        (invoice, intent)
+    }
+
+    /// The period that begins at `renewal`, and the draft of its invoice.
+    pub(super) fn draft_period(&mut self, subscription: &mut Subscription, renewal: i64) -> Invoice {
         let previous = subscription.period_start;
         let mut next = subscription.clone();
         if let Some((start, end)) = next.trial.filter(|(_, end)| *end > renewal) {
@@ -200,12 +224,16 @@ impl History<'_> {
         next.latest_invoice = Some(invoice.id.clone());
         self.change_subscription(subscription, |subscription| *subscription = next);
         self.emit("invoice.created", &invoice);
-        self.clock += DRAFT_SECONDS;
-        let intent = self.intent_for(&invoice);
+        invoice
+    }
+
+    /// A draft is finalized, up to the attempt to have it paid.
+    pub(super) fn finalize_draft(&mut self, invoice: &mut Invoice) -> PaymentIntent {
+        let intent = self.intent_for(invoice);
         invoice.intent = Some(intent.id.clone());
-        self.finalize(&mut invoice);
+        self.finalize(invoice);
         self.wait(ATTEMPT_SECONDS);
-        (invoice, intent)
+        intent
     }
 
     /// A month is paid: the usual renewal.
@@ -216,7 +244,7 @@ impl History<'_> {
         (invoice, charge)
     }
 
-    fn announce_upcoming(&mut self, subscription: &Subscription) {
+    pub(super) fn announce_upcoming(&mut self, subscription: &Subscription) {
         let mut next = subscription.clone();
         next.period_start = subscription.period_end;
         next.period_end = subscription.period_end + subscription.price.period();

@@ -8,10 +8,10 @@ use crate::objects::{
 
 /// `customer.subscription.trial_will_end` comes three days before the end.
 /// Source: <https://docs.stripe.com/billing/subscriptions/trials>.
-pub(super) const TRIAL_NOTICE: i64 = 3 * DAY;
+pub(crate) const TRIAL_NOTICE: i64 = 3 * DAY;
 /// An incomplete subscription lapses after 23 hours.
 /// Source: <https://docs.stripe.com/billing/subscriptions/overview#subscription-lifecycle>.
-pub(super) const INCOMPLETE_SECONDS: i64 = 23 * 3600;
+pub(crate) const INCOMPLETE_SECONDS: i64 = 23 * 3600;
 
 impl History<'_> {
     /// The status changes with nothing else.
@@ -55,7 +55,7 @@ impl History<'_> {
     }
 
     /// Nobody paid within [`INCOMPLETE_SECONDS`].
-    pub(super) fn expire_incomplete(
+    pub(crate) fn expire_incomplete(
         &mut self,
         subscription: &mut Subscription,
         invoice: &mut Invoice,
@@ -71,7 +71,7 @@ impl History<'_> {
     }
 
     /// Three days before the end of a trial.
-    pub(super) fn warn_of_trial_end(&mut self, subscription: &Subscription) {
+    pub(crate) fn warn_of_trial_end(&mut self, subscription: &Subscription) {
         self.by_itself();
         self.clock = self.clock.max(subscription.period_end - TRIAL_NOTICE);
         self.emit("customer.subscription.trial_will_end", subscription);
@@ -137,7 +137,7 @@ impl History<'_> {
     }
 
     /// The customer changes their mind.
-    pub(super) fn undo_cancel(&mut self, subscription: &mut Subscription) {
+    pub(crate) fn undo_cancel(&mut self, subscription: &mut Subscription) {
         self.by_api();
         self.pass(3600, 2 * DAY);
         self.change_subscription(subscription, |subscription| {

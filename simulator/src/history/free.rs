@@ -16,8 +16,22 @@ impl History<'_> {
         self.by_api();
         let opened = self.clock;
         self.pass(20, 120);
+        let (mut subscription, mut invoice) = self.new_trial(price, TRIAL, missing_payment_method);
+        self.begin_unpaid(&mut subscription, &mut invoice);
+        self.wait(1);
+        self.complete_session(opened, &subscription, &invoice, "no_payment_required");
+        subscription
+    }
+
+    /// A trial of so many seconds and its invoice over nothing, neither announced yet.
+    pub(super) fn new_trial(
+        &mut self,
+        price: &Price,
+        length: i64,
+        missing_payment_method: &'static str,
+    ) -> (Subscription, Invoice) {
         let mut subscription = self.new_subscription(price, "trialing");
-        let end = self.clock + TRIAL;
+        let end = self.clock + length;
         subscription.trial = Some((self.clock, end));
         subscription.period_end = end;
         subscription.billing_cycle_anchor = end;
@@ -29,8 +43,7 @@ impl History<'_> {
         self.books.promise(&invoice.id, 0);
         invoice.lines[0].amount = 0;
         invoice.lines[0].description = format!("Trial period for {} plan", price.name);
-        self.start_unpaid(opened, &mut subscription, invoice);
-        subscription
+        (subscription, invoice)
     }
 
     /// A customer subscribes with a coupon for the whole first month: the line stays gross, the
@@ -43,16 +56,17 @@ impl History<'_> {
         subscription.payment_method = Some(self.id("pm"));
         let mut invoice = self.first_invoice(&subscription);
         invoice.discount = Some((self.id("di"), price.unit_amount));
-        self.start_unpaid(opened, &mut subscription, invoice);
+        self.begin_unpaid(&mut subscription, &mut invoice);
+        self.wait(1);
+        self.complete_session(opened, &subscription, &invoice, "no_payment_required");
         subscription
     }
 
-    fn start_unpaid(&mut self, opened: i64, subscription: &mut Subscription, mut invoice: Invoice) {
+    /// A subscription with nothing to pay yet begins.
+    pub(super) fn begin_unpaid(&mut self, subscription: &mut Subscription, invoice: &mut Invoice) {
         subscription.latest_invoice = Some(invoice.id.clone());
         self.emit("customer.subscription.created", &*subscription);
-        self.open_invoice(&mut invoice);
-        self.settle(&mut invoice, None);
-        self.wait(1);
-        self.complete_session(opened, subscription, &invoice, "no_payment_required");
+        self.open_invoice(invoice);
+        self.settle(invoice, None);
     }
 }

@@ -9,6 +9,7 @@ mod changes;
 mod free;
 mod invoices;
 mod life;
+mod live;
 mod money;
 mod notices;
 mod proration;
@@ -20,9 +21,14 @@ mod ties;
 
 use serde_json::{Value, json};
 
+pub(crate) use billing::UPCOMING_DAYS;
+pub(crate) use changes::{INCOMPLETE_SECONDS, TRIAL_NOTICE};
 pub use life::Life;
+pub(crate) use live::{Bill, Change, Collected, Opened, costs_more};
 pub use notices::{thin_about, unknown};
+pub(crate) use proration::Chosen;
 pub use random::random;
+pub(crate) use reversals::Why;
 pub use shop::catalogue_events;
 pub use stories::{STORIES, Story};
 pub use ties::Riddles;
@@ -63,6 +69,8 @@ pub struct History<'a> {
     mint: Mint,
     clock: i64,
     cause: Cause,
+    /// Who really asked for it, when somebody did.
+    caller: Option<Cause>,
     customer: Customer,
     /// Whether what they buy now is bought without naming the customer.
     guest: bool,
@@ -124,6 +132,10 @@ impl<'a> History<'a> {
 
     fn with_mint(setting: Setting<'a>, mut mint: Mint, begin: i64) -> Self {
         let customer = new_customer(&mut mint, begin);
+        Self::with_customer(setting, mint, begin, customer)
+    }
+
+    fn with_customer(setting: Setting<'a>, mint: Mint, begin: i64, customer: Customer) -> Self {
         Self {
             catalogue: setting.catalogue,
             version: setting.version,
@@ -131,6 +143,7 @@ impl<'a> History<'a> {
             mint,
             clock: begin,
             cause: Cause::default(),
+            caller: None,
             customer,
             guest: false,
             quantity: 1,
@@ -142,6 +155,10 @@ impl<'a> History<'a> {
 
     /// What follows is caused by one API request.
     fn by_api(&mut self) {
+        if let Some(caller) = &self.caller {
+            self.cause = caller.clone();
+            return;
+        }
         let id = format!("req_{}", self.mint.text(14));
         self.cause = Cause {
             id: Some(id),

@@ -14,11 +14,11 @@ use crate::objects::{
 /// A bank debit on its way, and the session it completed.
 #[derive(Debug)]
 pub(super) struct Debit {
-    session: Session,
-    intent: PaymentIntent,
+    pub(super) session: Session,
+    pub(super) intent: PaymentIntent,
     pub(super) charge: Charge,
     /// What it buys.
-    credits: i64,
+    pub(super) credits: i64,
 }
 
 impl History<'_> {
@@ -142,17 +142,22 @@ impl History<'_> {
         self.emit("payment_intent.created", &intent);
         let charge = self.succeed(&mut intent);
         self.wait(1);
-        self.by_itself();
         let credits = price.credits();
         self.books
             .topped_up(&session.id, credits, &intent.id, intent.amount);
+        self.complete_payment(&mut session, &intent);
+        charge
+    }
+
+    /// An intent has paid for a session.
+    pub(super) fn complete_payment(&mut self, session: &mut Session, intent: &PaymentIntent) {
+        self.by_itself();
         session.purchase = Purchase::Payment {
-            intent: Some(intent.id),
+            intent: Some(intent.id.clone()),
         };
         session.status = "complete";
         session.payment_status = "paid";
-        self.emit("checkout.session.completed", &session);
-        charge
+        self.emit("checkout.session.completed", &*session);
     }
 
     /// Credits are bought by bank debit: complete at once, paid (or not) days later.
@@ -165,12 +170,19 @@ impl History<'_> {
 
     /// A bank debit is ordered: the session is complete, the money is on its way.
     pub(super) fn begin_debit(&mut self, price: &Price) -> Debit {
-        let mut session = self.open_session(price, Method::UsBankAccount);
+        let session = self.open_session(price, Method::UsBankAccount);
         self.by_api();
         self.pass(15, 200);
         let metadata = session.metadata.clone();
         let method = Method::UsBankAccount;
-        let mut intent = self.new_intent(price.unit_amount, &price.currency, None, metadata, method);
+        let intent = self.new_intent(price.unit_amount, &price.currency, None, metadata, method);
+        let mut debit = self.order_debit(session, intent);
+        debit.credits = price.credits();
+        debit
+    }
+
+    /// The session's own bank debit is ordered.
+    pub(super) fn order_debit(&mut self, mut session: Session, mut intent: PaymentIntent) -> Debit {
         let charge = self.new_charge(&mut intent, "pending");
         intent.status = "processing";
         self.emit("charge.pending", &charge);
@@ -186,7 +198,7 @@ impl History<'_> {
             session,
             intent,
             charge,
-            credits: price.credits(),
+            credits: 0,
         }
     }
 

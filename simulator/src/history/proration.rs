@@ -10,6 +10,9 @@ use crate::objects::{
 /// Source: <https://docs.stripe.com/billing/subscriptions/pending-updates>.
 pub(super) const PENDING_SECONDS: i64 = 23 * 3600;
 
+/// A price, and how many of it.
+pub(crate) type Chosen = (Price, i64);
+
 impl History<'_> {
     /// From Pro to Team at half of the period, paid at once.
     pub(super) fn upgrade(&mut self, subscription: &mut Subscription, paid: &Invoice) {
@@ -26,28 +29,39 @@ impl History<'_> {
         paid: &Invoice,
     ) -> (Invoice, PaymentIntent) {
         self.by_api();
-        let team = self.catalogue.team.clone();
-        let (mut invoice, intent) = self.prorate(subscription, paid);
-        let id = invoice.id.clone();
-        self.change_subscription(subscription, |subscription| {
-            subscription.price = team;
-            subscription.latest_invoice = Some(id);
-        });
-        self.open_invoice(&mut invoice);
-        self.wait(ATTEMPT_SECONDS);
+        let team = (self.catalogue.team.clone(), subscription.quantity);
+        let (mut invoice, intent) = self.prorate(subscription, Some(paid), &team);
+        self.switch_now(subscription, &mut invoice, team);
         (invoice, intent)
     }
 
-    /// The invoice for going from the running price to Team for the rest of the period: one line takes
-    /// back, one adds. What it buys is the difference of what the two parts of a month are worth.
+    /// Goes to another price (and quantity) now, up to the attempt to have the difference paid.
+    pub(super) fn switch_now(
+        &mut self,
+        subscription: &mut Subscription,
+        invoice: &mut Invoice,
+        (price, quantity): Chosen,
+    ) {
+        let id = invoice.id.clone();
+        self.change_subscription(subscription, |subscription| {
+            subscription.price = price;
+            subscription.quantity = quantity;
+            subscription.latest_invoice = Some(id);
+        });
+        self.open_invoice(invoice);
+        self.wait(ATTEMPT_SECONDS);
+    }
+
+    /// The invoice for going from the running price to another one for the rest of the period: one line
+    /// takes back, one adds. What it buys is the difference of what the two parts of a period are worth.
     pub(super) fn prorate(
         &mut self,
         subscription: &Subscription,
-        paid: &Invoice,
+        paid: Option<&Invoice>,
+        to: &Chosen,
     ) -> (Invoice, PaymentIntent) {
         let mut invoice = self.draft(subscription, "subscription_update");
-        let team = self.catalogue.team.clone();
-        invoice.lines = self.proration_lines(subscription, paid, team).into();
+        invoice.lines = self.proration_lines(subscription, paid, to).into();
         let credits = prorated_credits(&invoice.lines);
         self.books.promise(&invoice.id, credits);
         let intent = self.intent_for(&invoice);
@@ -57,20 +71,30 @@ impl History<'_> {
 
     /// Goes to another price now; the difference is billed with the next invoice
     /// (`proration_behavior=create_prorations`). It buys nothing: the new period's line does.
-    pub(super) fn settle_later(&mut self, subscription: &mut Subscription, paid: &Invoice, price: Price) {
+    pub(super) fn settle_later(
+        &mut self,
+        subscription: &mut Subscription,
+        paid: Option<&Invoice>,
+        to: Chosen,
+    ) {
         self.by_api();
-        let lines = self.proration_lines(subscription, paid, price.clone());
+        let lines = self.proration_lines(subscription, paid, &to);
         self.change_subscription(subscription, |subscription| {
-            subscription.price = price;
+            (subscription.price, subscription.quantity) = to;
             subscription.pending_lines.extend(lines);
         });
     }
 
-    /// The rest of the period at the running price is taken back, and charged at `price`.
-    fn proration_lines(&mut self, subscription: &Subscription, paid: &Invoice, price: Price) -> [Line; 2] {
+    /// The rest of the period at the running price is taken back, and charged at the chosen one.
+    fn proration_lines(
+        &mut self,
+        subscription: &Subscription,
+        paid: Option<&Invoice>,
+        (price, quantity): &Chosen,
+    ) -> [Line; 2] {
         let period = (self.clock, subscription.period_end);
         // The line of the period itself is the last one.
-        let credited = paid.lines.last().map(|line| (paid.id.clone(), line.id.clone()));
+        let credited = paid.and_then(|paid| Some((paid.id.clone(), paid.lines.last()?.id.clone())));
         let unused = Line {
             id: self.id("il"),
             amount: -part_of_period(&subscription.price, subscription.quantity, period),
@@ -85,10 +109,10 @@ impl History<'_> {
         };
         let remaining = Line {
             id: self.id("il"),
-            amount: part_of_period(&price, subscription.quantity, period),
+            amount: part_of_period(price, *quantity, period),
             description: format!("Remaining time on {} plan", price.name),
-            price,
-            quantity: subscription.quantity,
+            price: price.clone(),
+            quantity: *quantity,
             period,
             proration: Some(Proration {
                 invoice_item: self.id("ii"),

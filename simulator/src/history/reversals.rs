@@ -1,14 +1,36 @@
 //! Money that goes back: refunds and disputes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{DAY, History};
 use crate::objects::{Method, charge::Charge, dispute::Dispute, refund::Refund};
+
+/// What the shop says about a refund.
+#[derive(Debug, Clone)]
+pub(crate) struct Why {
+    pub(crate) reason: Option<String>,
+    pub(crate) metadata: Value,
+}
 
 impl History<'_> {
     /// `amount` minor units go back. Current endpoints see `refund.*`, old ones only the charge;
     /// source: <https://docs.stripe.com/changelog/acacia/2024-10-28/refund-webhook-update>.
     pub(super) fn refund(&mut self, charge: &mut Charge, amount: i64) -> Refund {
+        let why = Why {
+            reason: Some("requested_by_customer".to_owned()),
+            metadata: json!({}),
+        };
+        self.give_back(charge, amount, "pending", why)
+    }
+
+    /// As [`History::refund`], for a reason, and with the status that the bank's answer comes to.
+    pub(super) fn give_back(
+        &mut self,
+        charge: &mut Charge,
+        amount: i64,
+        status: &'static str,
+        why: Why,
+    ) -> Refund {
         self.by_api();
         let prefix = if charge.method == Method::Card {
             "re"
@@ -22,9 +44,9 @@ impl History<'_> {
             id: self.payment_id(prefix),
             created: self.clock,
             amount,
-            status: "pending",
-            reason: Some("requested_by_customer".to_owned()),
-            metadata: json!({}),
+            status,
+            reason: why.reason,
+            metadata: why.metadata,
             charge: charge.clone(),
             balance_transaction: self.payment_id("txn"),
             failure_balance_transaction: None,
@@ -54,7 +76,7 @@ impl History<'_> {
     }
 
     /// The bank could not deliver the refund: the money is the shop's again.
-    pub(super) fn fail_refund(&mut self, charge: &mut Charge, refund: &mut Refund) {
+    pub(crate) fn fail_refund(&mut self, charge: &mut Charge, refund: &mut Refund) {
         self.by_itself();
         self.pass(2 * DAY, 4 * DAY);
         let before = refund.json(self.version);
@@ -70,7 +92,7 @@ impl History<'_> {
     }
 
     /// The bank disputes a charge: as a chargeback, or first as an inquiry, which moves no money.
-    pub(super) fn open_dispute(&mut self, charge: &mut Charge, amount: i64, inquiry: bool) -> Dispute {
+    pub(crate) fn open_dispute(&mut self, charge: &mut Charge, amount: i64, inquiry: bool) -> Dispute {
         self.by_itself();
         charge.disputed = true;
         let mut dispute = Dispute {
@@ -117,7 +139,7 @@ impl History<'_> {
     }
 
     /// The shop hands in its evidence.
-    pub(super) fn answer_dispute(&mut self, dispute: &mut Dispute) {
+    pub(crate) fn answer_dispute(&mut self, dispute: &mut Dispute) {
         self.by_api();
         self.pass(DAY, 5 * DAY);
         let before = dispute.json(self.version);
@@ -132,7 +154,7 @@ impl History<'_> {
     }
 
     /// The bank decides: `won`, `lost` or `warning_closed`.
-    pub(super) fn close_dispute(&mut self, dispute: &mut Dispute, status: &'static str) {
+    pub(crate) fn close_dispute(&mut self, dispute: &mut Dispute, status: &'static str) {
         self.by_itself();
         self.pass(10 * DAY, 25 * DAY);
         dispute.status = status;

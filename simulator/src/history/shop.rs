@@ -29,7 +29,7 @@ pub fn catalogue_events(setting: Setting<'_>) -> Vec<Event> {
 
 impl History<'_> {
     /// Every recurring price is announced as a plan too, under the same id.
-    fn announce_price(&mut self, what: &str, price: &Price) {
+    pub(super) fn announce_price(&mut self, what: &str, price: &Price) {
         if price.recurring.is_some() {
             self.emit(&format!("plan.{what}"), &Plan(price.clone()));
         }
@@ -49,14 +49,23 @@ impl History<'_> {
         product.updated = self.clock;
         self.emit_change("product.updated", &before, &product);
         self.pass(60, DAY);
-        let (plan, before) = (price.plan_json(self.version), price.json(self.version));
+        let before = price.clone();
         price.active = false;
-        self.emit_change("plan.updated", &plan, &Plan(price.clone()));
-        self.emit_change("price.updated", &before, &price);
+        self.change_price(&before, &price);
         self.pass(60, 3600);
         self.announce_price("deleted", &price);
         product.active = false;
         self.emit("product.deleted", &product);
+    }
+
+    /// A price is not what it was before, and neither is its plan.
+    pub(super) fn change_price(&mut self, before: &Price, after: &Price) {
+        if after.recurring.is_some() {
+            let plan = before.plan_json(self.version);
+            self.emit_change("plan.updated", &plan, &Plan(after.clone()));
+        }
+        let price = before.json(self.version);
+        self.emit_change("price.updated", &price, after);
     }
 
     fn new_price(&mut self, product: &Product) -> Price {
@@ -108,7 +117,7 @@ impl History<'_> {
     }
 
     /// The customer is deleted, which ends the subscriptions at once.
-    pub(super) fn delete_customer<'s>(&mut self, running: impl IntoIterator<Item = &'s mut Subscription>) {
+    pub(crate) fn delete_customer<'s>(&mut self, running: impl IntoIterator<Item = &'s mut Subscription>) {
         self.by_api();
         self.pass(3600, 3 * DAY);
         for subscription in running {

@@ -118,6 +118,12 @@ impl Session {
         ])
     }
 
+    /// Whether it ends in a subscription.
+    #[must_use]
+    pub fn is_subscription(&self) -> bool {
+        matches!(self.purchase, Purchase::Subscription { .. })
+    }
+
     fn common(&self) -> Value {
         json!({
             "id": self.id, "object": "checkout.session", "amount_subtotal": self.amount,

@@ -65,6 +65,23 @@ impl Customer {
         ])
     }
 
+    /// Somebody who has not become a customer (yet): without an id.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self {
+            id: String::new(),
+            created: 0,
+            email: None,
+            name: None,
+            metadata: json!({}),
+            invoice_prefix: String::new(),
+            next_invoice_sequence: 1,
+            currency: None,
+            deleted: false,
+            extra: Value::Null,
+        }
+    }
+
     /// The shop's own id of the user; empty when it gave none.
     #[must_use]
     pub fn user_id(&self) -> &str {

@@ -8,18 +8,20 @@ pub mod charge;
 pub mod checkout;
 pub mod customer;
 pub mod dispute;
+pub mod endpoint;
 pub mod entitlement;
 pub mod invoice;
 pub mod invoice_line;
 pub mod invoice_payment;
 pub mod payment_intent;
+pub mod portal;
 pub mod refund;
 pub mod subscription;
 mod thing;
 
 use serde_json::{Value, json};
 
-pub(crate) use thing::{Plan, Summary, Thing};
+pub(crate) use thing::{Kept, Plan, Summary, Thing};
 
 /// How a customer pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,12 @@ use super::{
     checkout::Session,
     customer::Customer,
     dispute::Dispute,
+    endpoint::Endpoint,
     entitlement::{Entitlement, summary},
     invoice::Invoice,
     invoice_payment::InvoicePayment,
     payment_intent::PaymentIntent,
+    portal::Portal,
     refund::Refund,
     subscription::Subscription,
 };
@@ -34,10 +36,12 @@ pub(crate) enum Thing {
     Charge(Box<Charge>),
     Customer(Box<Customer>),
     Dispute(Box<Dispute>),
+    Endpoint(Box<Endpoint>),
     Intent(Box<PaymentIntent>),
     Invoice(Box<Invoice>),
     InvoicePayment(Box<InvoicePayment>),
     Plan(Box<Plan>),
+    Portal(Box<Portal>),
     Price(Box<Price>),
     Product(Box<Product>),
     Refund(Box<Refund>),
@@ -46,19 +50,60 @@ pub(crate) enum Thing {
     Summary(Box<Summary>),
 }
 
+/// A kind of object that the model keeps.
+pub(crate) trait Kept: Clone {
+    /// The value of `object`.
+    const OBJECT: &'static str;
+
+    /// The object in `thing`, if it is one of this kind.
+    fn of(thing: &Thing) -> Option<&Self>;
+}
+
 macro_rules! things {
-    ($($variant:ident: $kind:ty),*) => {
+    ($($variant:ident: $kind:ty, $object:literal;)*) => {
         $(impl From<&$kind> for Thing {
             fn from(object: &$kind) -> Self {
                 Self::$variant(Box::new(object.clone()))
             }
+        }
+
+        impl Kept for $kind {
+            const OBJECT: &'static str = $object;
+
+            fn of(thing: &Thing) -> Option<&Self> {
+                match thing {
+                    Thing::$variant(it) => Some(it),
+                    _ => None,
+                }
+            }
         })*
+
+        impl Thing {
+            /// The value of `object`.
+            pub(crate) const fn object(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => <$kind>::OBJECT,)*
+                }
+            }
+        }
     };
 }
 things!(
-    Charge: Charge, Customer: Customer, Dispute: Dispute, Intent: PaymentIntent, Invoice: Invoice,
-    InvoicePayment: InvoicePayment, Plan: Plan, Price: Price, Product: Product, Refund: Refund,
-    Session: Session, Subscription: Subscription, Summary: Summary
+    Charge: Charge, "charge";
+    Customer: Customer, "customer";
+    Dispute: Dispute, "dispute";
+    Endpoint: Endpoint, "webhook_endpoint";
+    Intent: PaymentIntent, "payment_intent";
+    Invoice: Invoice, "invoice";
+    InvoicePayment: InvoicePayment, "invoice_payment";
+    Plan: Plan, "plan";
+    Portal: Portal, "billing_portal.session";
+    Price: Price, "price";
+    Product: Product, "product";
+    Refund: Refund, "refund";
+    Session: Session, "checkout.session";
+    Subscription: Subscription, "subscription";
+    Summary: Summary, "entitlements.active_entitlement_summary";
 );
 
 impl Thing {
@@ -68,10 +113,12 @@ impl Thing {
             Self::Charge(it) => it.json(version),
             Self::Customer(it) => it.json(version),
             Self::Dispute(it) => it.json(version),
+            Self::Endpoint(it) => it.json(),
             Self::Intent(it) => it.json(version),
             Self::Invoice(it) => it.json(version),
             Self::InvoicePayment(it) => it.json(),
             Self::Plan(it) => it.0.plan_json(version),
+            Self::Portal(it) => it.json(),
             Self::Price(it) => it.json(version),
             Self::Product(it) => it.json(version),
             Self::Refund(it) => it.json(version),
@@ -90,35 +137,18 @@ impl Thing {
         }
     }
 
-    /// The value of `object`.
-    pub(crate) const fn object(&self) -> &'static str {
-        match self {
-            Self::Charge(_) => "charge",
-            Self::Customer(_) => "customer",
-            Self::Dispute(_) => "dispute",
-            Self::Intent(_) => "payment_intent",
-            Self::Invoice(_) => "invoice",
-            Self::InvoicePayment(_) => "invoice_payment",
-            Self::Plan(_) => "plan",
-            Self::Price(_) => "price",
-            Self::Product(_) => "product",
-            Self::Refund(_) => "refund",
-            Self::Session(_) => "checkout.session",
-            Self::Subscription(_) => "subscription",
-            Self::Summary(_) => "entitlements.active_entitlement_summary",
-        }
-    }
-
     /// The id; the customer's for a summary, empty for an invoice that is only a preview.
     pub(crate) fn id(&self) -> &str {
         match self {
             Self::Charge(it) => &it.id,
             Self::Customer(it) => &it.id,
             Self::Dispute(it) => &it.id,
+            Self::Endpoint(it) => &it.id,
             Self::Intent(it) => &it.id,
             Self::Invoice(it) => &it.id,
             Self::InvoicePayment(it) => &it.id,
             Self::Plan(it) => &it.0.id,
+            Self::Portal(it) => &it.id,
             Self::Price(it) => &it.id,
             Self::Product(it) => &it.id,
             Self::Refund(it) => &it.id,

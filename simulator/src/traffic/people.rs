@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{Plan, deck::Deck};
 use crate::{
-    api::Model,
     catalogue::Catalogue,
     dice::Dice,
     event::Event,
     history::{Life, Setting, catalogue_events, live},
+    shop::Model,
 };
 
 impl Plan {

@@ -12,9 +12,10 @@ use hyper_util::{
 use serde_json::{Map, Value};
 use simulator::{
     ApiVersion,
-    api::{Api, Limits, Model},
+    api::{Api, Limits},
     catalogue::Catalogue,
     history::{Life, Setting, Story, live, random::Options},
+    shop::{Model, Shop},
 };
 use tokio::net::TcpListener;
 
@@ -35,11 +36,11 @@ pub struct Answer {
 }
 
 impl Desk {
-    pub async fn open(model: Model, limits: Limits) -> Self {
+    pub async fn open(shop: Shop, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         Self {
-            api: Api::serve(listener, Arc::new(model), limits),
+            api: Api::serve(listener, shop, limits),
             url,
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
@@ -86,7 +87,8 @@ pub fn lives(seeds: std::ops::Range<u64>, options: &Options) -> Vec<Life> {
 }
 
 pub async fn desk_of(lives: &[Life], catalogue: &Catalogue) -> Desk {
-    Desk::open(Model::new(catalogue, lives), Limits::NONE).await
+    let model = Model::new(catalogue, lives);
+    Desk::open(Shop::of_histories(model), Limits::NONE).await
 }
 
 pub fn told(story: &str, version: ApiVersion, catalogue: &Catalogue) -> Life {

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use hyper::StatusCode;
 use serde_json::Value;
 use simulator::{
-    api::{Limits, Model},
+    api::Limits,
     history::random::Options,
+    shop::{Model, Shop},
 };
 
 use crate::desk::{Desk, desk_of, lives, shop};
@@ -69,7 +70,7 @@ async fn events_are_filtered() {
     let since = all[all.len() / 2].created;
     let mut model = Model::new(&options.catalogue, &lives);
     model.set_undelivered([all[3].id.as_str(), all[8].id.as_str()]);
-    let desk = Desk::open(model, Limits::NONE).await;
+    let desk = Desk::open(Shop::of_histories(model), Limits::NONE).await;
     let cases: [(String, Wanted); 6] = [
         (
             "type=invoice.paid".to_owned(),
@@ -115,7 +116,7 @@ async fn old_events_are_gone() {
     let since = all[all.len() / 2].created;
     let mut model = Model::new(&options.catalogue, &lives);
     model.forget_before(since);
-    let desk = Desk::open(model, Limits::NONE).await;
+    let desk = Desk::open(Shop::of_histories(model), Limits::NONE).await;
     let found = pages(&desk, "limit=100", "starting_after", None).await.concat();
     assert_eq!(
         found.len(),

@@ -3,9 +3,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use hyper::StatusCode;
-use simulator::api::{Faults, Limits, Model};
+use simulator::{
+    api::{Faults, Limits},
+    shop::{Model, Shop},
+};
 
-use crate::desk::{Desk, shop};
+use crate::desk::{Desk, desk_of, shop};
 
 #[tokio::test]
 async fn too_many_requests_a_second_are_told_to_wait() {
@@ -14,7 +17,7 @@ async fn too_many_requests_a_second_are_told_to_wait() {
         global: 20,
         endpoint: 8,
     };
-    let desk = Desk::open(Model::new(&catalogue, &[]), limits).await;
+    let desk = Desk::open(Shop::of_histories(Model::new(&catalogue, &[])), limits).await;
     let price = format!("/v1/prices/{}", catalogue.pro.id);
     let product = format!("/v1/products/{}", catalogue.pro.product);
     let (mut reasons, mut served) = (BTreeSet::new(), 0);
@@ -47,7 +50,7 @@ async fn too_many_requests_a_second_are_told_to_wait() {
 #[tokio::test]
 async fn it_fails_and_lags_on_request() {
     let catalogue = shop();
-    let desk = Desk::open(Model::new(&catalogue, &[]), Limits::NONE).await;
+    let desk = desk_of(&[], &catalogue).await;
     let path = format!("/v1/prices/{}", catalogue.pro.id);
     desk.api.set_faults(Faults {
         first: 2,

@@ -5,6 +5,7 @@ use simulator::{
     ApiVersion,
     api::Limits,
     history::{Riddles, random::Options},
+    shop::Shop,
     traffic::Plan,
 };
 
@@ -126,7 +127,7 @@ async fn a_plan_of_traffic_has_a_model_too() {
         connect: 0.2,
         ..Plan::new(9, 400, START)
     };
-    let desk = Desk::open(plan.model(), Limits::NONE).await;
+    let desk = Desk::open(Shop::of_histories(plan.model()), Limits::NONE).await;
     let (mut abroad, mut thin) = (0, 0);
     for event in plan.traffic().distinct() {
         let account = event.account.as_deref();

@@ -112,7 +112,8 @@ impl Walk<'_> {
             w.h.pass(60, DAY);
             let Some(last) = &held.paid else { return };
             let team = w.h.catalogue.team.clone();
-            let (mut invoice, mut intent) = w.h.prorate(&held.it, last);
+            let chosen = (team.clone(), held.it.quantity);
+            let (mut invoice, mut intent) = w.h.prorate(&held.it, Some(last), &chosen);
             let (id, lapses) = (invoice.id.clone(), w.h.clock + PENDING_SECONDS);
             w.h.change_subscription(&mut held.it, |it| {
                 it.pending_update = Some((lapses, team));
@@ -159,7 +160,8 @@ impl Walk<'_> {
             let plans = [w.h.catalogue.team.clone(), w.h.catalogue.pro.clone()];
             for plan in plans.into_iter().cycle().take(2 * CHANGES_OF_MIND) {
                 w.h.pass(60, 3600);
-                w.h.settle_later(&mut held.it, last, plan);
+                let chosen = (plan, held.it.quantity);
+                w.h.settle_later(&mut held.it, Some(last), chosen);
             }
         });
     }

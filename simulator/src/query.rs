@@ -1,11 +1,11 @@
-//! The query of a request: `created[gte]=1&types[]=a&types[]=b`, percent-encoded or not.
+//! The parameters of a request, in its query or its body: `created[gte]=1&types[]=a&types[]=b`, percent-encoded or not.
 
 /// Names and values in their order.
 #[derive(Debug, Default)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let pair = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -15,20 +15,37 @@ impl Query {
     }
 
     /// The first value of that name.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut named = self.0.iter().filter(|(known, _)| known == name);
         named.next().map(|(_, value)| value.as_str())
     }
 
+    /// All names and values.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// All names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The same parameters in an order of their own: what says the same is equal.
+    pub(crate) fn sorted(&self) -> Vec<(String, String)> {
+        let mut pairs = self.0.clone();
+        pairs.sort();
+        pairs
+    }
+
     /// The values of `types[]`, `types[0]`, `types[1]`, ...
-    pub(super) fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let named = self.0.iter().filter(move |(known, _)| {
+    pub(crate) fn list(&self, name: &str) -> Vec<&str> {
+        let named = self.0.iter().filter(|(known, _)| {
             known
                 .strip_prefix(name)
                 .and_then(|rest| rest.strip_prefix('[')?.strip_suffix(']'))
                 .is_some_and(|index| index.bytes().all(|byte| byte.is_ascii_digit()))
         });
-        named.map(|(_, value)| value.as_str())
+        named.map(|(_, value)| value.as_str()).collect()
     }
 }
 
@@ -77,6 +94,6 @@ mod tests {
     #[test]
     fn lists_come_with_and_without_an_index() {
         let query = Query::parse("types[]=a&types%5B1%5D=b&types=c&types[x]=d");
-        assert_eq!(query.list("types").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(query.list("types"), ["a", "b"]);
     }
 }
