@@ -70,7 +70,7 @@ enum Command {
     /// Break everything under load, and compare what was acknowledged with what came of it
     #[command(after_help = chaos::HELP)]
     Chaos(chaos::Options),
-    /// Send simulated Stripe events to an endpoint
+    /// Send simulated Stripe events to an endpoint, or play a Stripe that can be written to
     Simulate(simulate::Options),
     /// Ask a role on this machine whether it lives: status 0 or 1, for containers without a shell
     Healthcheck(healthcheck::Options),

@@ -1,11 +1,15 @@
 //! `tollgate simulate`: a hostile Stripe for any endpoint, ours or yours.
 
+mod serve;
+
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use serde::Serialize;
 use shared::clock::Clock;
 use shared::signature::Secret;
+use simulator::ApiVersion;
 use simulator::sender::{Fate, Outcome, Pace, Report, Sender, Settings};
 use simulator::traffic::{Plan, Traffic};
 use tokio::sync::mpsc;
@@ -47,6 +51,15 @@ pub(crate) struct Options {
     /// Only say what would be sent
     #[arg(long)]
     dry_run: bool,
+    /// Play Stripe at this address instead: an API to write to, pages to pay on, and the webhooks that follow
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["dry_run", "events", "rate", "duplicates", "reorder"])]
+    serve: Option<SocketAddr>,
+    /// With --serve: the API version of the account [default: the newest]
+    #[arg(long, requires = "serve", value_parser = version)]
+    api_version: Option<ApiVersion>,
+    /// With --serve: send events late, repeated and out of order
+    #[arg(long, requires = "serve")]
+    hostile: bool,
     /// Answer with one JSON object
     #[arg(long)]
     json: bool,
@@ -69,8 +82,20 @@ struct Answer {
     refusals: BTreeMap<u16, usize>,
 }
 
+/// One of the versions we render.
+fn version(text: &str) -> Result<ApiVersion, String> {
+    let known = ApiVersion::ALL
+        .into_iter()
+        .find(|version| version.as_str() == text);
+    let all = ApiVersion::ALL.map(ApiVersion::as_str).join(", ");
+    known.ok_or_else(|| format!("one of {all}"))
+}
+
 /// Runs the command.
 pub(crate) fn main(options: &Options) -> ExitCode {
+    if let Some(address) = options.serve {
+        return serve::main(options, address);
+    }
     let start = options.start.unwrap_or_else(|| Clock::system().unix_seconds());
     let plan = Plan {
         duplicates: options.duplicates,

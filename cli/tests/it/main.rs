@@ -5,6 +5,7 @@
 
 mod asked;
 mod bench;
+mod bought;
 mod catalog;
 mod chaos;
 mod commands;

@@ -29,7 +29,7 @@ async fn state(rig: &Rig, args: &[&str]) -> Ended {
     ended
 }
 
-async fn state_json(rig: &Rig, args: &[&str]) -> Value {
+pub async fn state_json(rig: &Rig, args: &[&str]) -> Value {
     let ended = state(rig, &[&["--json"], args].concat()).await;
     serde_json::from_str(&ended.stdout).expect("JSON")
 }

@@ -165,6 +165,12 @@ impl Shop {
         self.model.counts()
     }
 
+    /// How many events there are, those of histories among them.
+    #[must_use]
+    pub fn told(&self) -> usize {
+        self.model.told()
+    }
+
     /// What requests made.
     #[must_use]
     pub fn tally(&self) -> &Tally {

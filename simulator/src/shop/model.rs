@@ -214,6 +214,11 @@ impl Model {
         self.objects.get(key).map(|entry| &entry.thing)
     }
 
+    /// How many events there are, in all accounts.
+    pub(crate) fn told(&self) -> usize {
+        self.events.values().map(|events| events.all.len()).sum()
+    }
+
     /// When the newest event happened.
     pub(crate) fn newest(&self) -> Option<i64> {
         let newest = self.events.values().filter_map(|events| events.all.last());

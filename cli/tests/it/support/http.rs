@@ -25,6 +25,18 @@ pub async fn post(url: &str, signature: &str, body: &Bytes) -> u16 {
     send(request, body.clone()).await.expect("an answer").0
 }
 
+/// Posts a form with an API key; status and body.
+pub async fn post_form(url: &str, form: &[(&str, &str)]) -> (u16, String) {
+    let pairs: Vec<String> = form
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let request = hyper::Request::post(url)
+        .header("authorization", "Bearer sk_test_1")
+        .header("content-type", "application/x-www-form-urlencoded");
+    send(request, pairs.join("&").into()).await.expect("an answer")
+}
+
 /// The header that Stripe would send with `body` now.
 pub fn signature(secret: &str, body: &[u8]) -> String {
     let secret = Secret::new(secret).expect("usable");
