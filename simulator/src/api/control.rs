@@ -1,4 +1,5 @@
-//! `/simulator/...`: what Stripe does not have, and a test needs. Forms in, JSON out, no key.
+//! `/simulator/...`: what Stripe does not have, and a test needs. Forms in, JSON out, no key. Objects are those of
+//! the platform, not of connected accounts.
 //!
 //! | request | does |
 //! |---|---|

@@ -1,8 +1,9 @@
 //! Stripe's API, `/v1`, over plain HTTP: what there is can be fetched and listed, and what there is not can be made.
 //!
-//! It wants a key, honours `Stripe-Version`, `Stripe-Account` and `Idempotency-Key`, limits rates as Stripe says it
-//! does, and fails, lags and loses answers on request. Beside it are the pages that a browser is sent to
-//! (`/c/pay/...`, `/p/session/...`) and what a test wants to do and know (`/simulator/...`).
+//! There is test mode only: a live key finds nothing, and may not write. The API wants a key, honours
+//! `Stripe-Version`, `Stripe-Account` and `Idempotency-Key`, limits rates as Stripe says it does, and fails, lags and
+//! loses answers on request. Beside it are the pages that a browser is sent to (`/c/pay/...`, `/p/session/...`) and what
+//! a test wants to do and know (`/simulator/...`).
 //!
 //! The whole way of a request is `Inner::answer`. A read is one function (`read.rs`); a write is understood first, and
 //! may be refused (`write/`), and then carried out by a clerk of the shop, whose answer is kept under its idempotency

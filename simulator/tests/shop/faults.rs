@@ -79,7 +79,5 @@ async fn who_hangs_up_does_not_stop_what_was_begun() {
     let gone = tokio::time::timeout(std::time::Duration::from_millis(60), asked).await;
     assert!(gone.is_err(), "hung up");
     till.make("/simulator/faults", &[]).await;
-    while till.count("customer").await == 0 {
-        tokio::task::yield_now().await;
-    }
+    till.until(async |till| till.count("customer").await == 1).await;
 }

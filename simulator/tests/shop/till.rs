@@ -1,6 +1,6 @@
 //! A shop to buy from, and somebody who buys.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -20,6 +20,8 @@ use simulator::{
 use tokio::net::TcpListener;
 
 pub const START: i64 = 1_793_613_600;
+/// Longest wait for something to happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const DAY: i64 = 86_400;
 pub const KEY: &str = "sk_test_1";
 /// Where shops send their customers afterwards; nothing is there.
@@ -234,6 +236,16 @@ impl Till {
         let events = self.events().await;
         let kind = |event: &Value| event["type"].as_str().expect("a type").to_owned();
         events.iter().map(kind).collect()
+    }
+
+    /// Looks again and again, but not for ever.
+    pub async fn until(&self, reached: impl AsyncFn(&Self) -> bool) {
+        let looking = async {
+            while !reached(self).await {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.expect("in time");
     }
 
     /// How many objects there are of a kind.

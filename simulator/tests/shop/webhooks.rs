@@ -20,7 +20,7 @@ use shared::{
 use simulator::{api::Webhooks, deliveries::Hostility, sender::Retry};
 use tokio::{net::TcpListener, sync::Notify};
 
-use crate::till::{Till, id};
+use crate::till::{PATIENCE, Till, id};
 
 const SECRET: &str = "whsec_shop";
 
@@ -83,7 +83,8 @@ impl Endpoint {
             if seen.len() >= count {
                 return seen;
             }
-            self.news.notified().await;
+            let news = self.news.notified();
+            tokio::time::timeout(PATIENCE, news).await.expect("in time");
         }
     }
 }
@@ -117,9 +118,7 @@ async fn everything_that_happens_is_sent_signed_and_again_when_refused() {
     let mut expected = listed.clone();
     expected.sort_by_key(by_id);
     assert_eq!(sent, expected);
-    while undelivered(&till).await > 0 {
-        tokio::task::yield_now().await;
-    }
+    till.until(async |till| undelivered(till).await == 0).await;
     let endpoints = till.get("/v1/webhook_endpoints").await;
     assert_eq!(endpoints["data"][0]["status"], "enabled");
 }
