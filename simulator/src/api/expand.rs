@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Caller, errors::Reply, form::Read};
+use super::{caller::Caller, errors::Reply, form::Read};
 use crate::shop::Model;
 
 /// The first part of ids, and the kind of object behind them.

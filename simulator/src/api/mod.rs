@@ -9,6 +9,7 @@
 //! may be refused (`write/`), and then carried out by a clerk of the shop, whose answer is kept under its idempotency
 //! key.
 
+mod caller;
 mod carrier;
 mod control;
 mod errors;
@@ -36,7 +37,6 @@ use hyper::Method;
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 
 use crate::{
-    ApiVersion,
     calendar::http_date,
     dice::Dice,
     event::Cause,
@@ -44,6 +44,7 @@ use crate::{
     sender::SenderError,
     shop::{Shop, Who},
 };
+use caller::Caller;
 use carrier::Carrier;
 use errors::Reply;
 use faults::Fate;
@@ -58,8 +59,6 @@ pub use carrier::Webhooks;
 pub use faults::Faults;
 pub use limits::{Counters, Limits};
 
-/// 2025-03-31.basil moved the fields in which our two shapes differ.
-const MOVED: &str = "2025-03-31";
 const REQUEST_ID_LENGTH: usize = 14;
 /// What a fault answers after a request was carried out.
 const LATE_STATUS: u16 = 500;
@@ -81,13 +80,6 @@ struct Inner {
     faults: Mutex<(Faults, Dice)>,
     restrictions: Mutex<Restrictions>,
     keys: Mutex<idempotency::Keys>,
-}
-
-/// Who asks for what, as far as headers say.
-struct Caller<'a> {
-    account: Option<&'a str>,
-    /// The shape to answer in; none for that of the object's own life.
-    version: Option<ApiVersion>,
 }
 
 /// What is to be done for a request that was not refused.
@@ -247,7 +239,7 @@ impl Inner {
         if let Some(status) = failure {
             return Err(Reply::failure(status));
         }
-        let caller = self.caller(call)?;
+        let caller = Caller::of(call, &locked(&self.shop))?;
         let resource = write::resource(endpoint);
         let account = caller.account.map_or_else(|| self.platform(), str::to_owned);
         let writes = call.method != Method::GET;
@@ -329,22 +321,6 @@ impl Inner {
     fn platform(&self) -> String {
         locked(&self.shop).model.platform().to_owned()
     }
-
-    fn caller<'a>(&self, call: &'a Call) -> Read<Caller<'a>> {
-        let shop = locked(&self.shop);
-        let account = call
-            .header("stripe-account")
-            .or_else(|| call.header("stripe-context"));
-        let account = account.filter(|account| *account != shop.model.platform());
-        if let Some(stranger) = account.filter(|account| !shop.model.knows_account(account)) {
-            return Err(Reply::foreign_account(stranger));
-        }
-        let version = match call.header("stripe-version") {
-            Some(name) => Some(shape(name).ok_or_else(|| Reply::bad_version(name))?),
-            None => None,
-        };
-        Ok(Caller { account, version })
-    }
 }
 
 /// The endpoint a request counts for.
@@ -366,45 +342,4 @@ fn parameters(call: &Call) -> Read<String> {
         .filter(|_| form || call.body.is_empty());
     let body = body.ok_or_else(Reply::not_a_form)?;
     Ok(format!("{}&{body}", call.query))
-}
-
-/// The nearest of our shapes to a version such as `2026-09-30.endive`; none for what is no version.
-fn shape(name: &str) -> Option<ApiVersion> {
-    let date = name.split('.').next()?;
-    let is_date = date.len() == 10
-        && date.bytes().enumerate().all(|(at, byte)| {
-            if matches!(at, 4 | 7) {
-                byte == b'-'
-            } else {
-                byte.is_ascii_digit()
-            }
-        });
-    is_date.then_some(if date < MOVED {
-        ApiVersion::V2024_06_20
-    } else {
-        ApiVersion::V2026_10_28Endive
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_is_answered_in_the_nearest_shape() {
-        let (old, new) = (Some(ApiVersion::V2024_06_20), Some(ApiVersion::V2026_10_28Endive));
-        let cases = [
-            ("2024-06-20", old),
-            ("2025-02-24.acacia", old),
-            ("2025-03-31.basil", new),
-            ("2026-10-28.endive", new),
-            ("2027-01-01.unheard", new),
-            ("latest", None),
-            ("2024/06/20", None),
-            ("", None),
-        ];
-        for (name, expected) in cases {
-            assert_eq!(shape(name), expected, "{name}");
-        }
-    }
 }

@@ -4,7 +4,8 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    Caller, Inner,
+    Inner,
+    caller::Caller,
     errors::Reply,
     events,
     expand::expand,

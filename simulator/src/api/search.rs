@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Caller, errors::Reply, form::Read, list};
+use super::{caller::Caller, errors::Reply, form::Read, list};
 use crate::{query::Query, shop::Model};
 
 /// One condition: a member, or one of the metadata, and its value.

@@ -168,7 +168,7 @@ impl History<'_> {
             invoice.voided_at = Some(now);
             invoice.next_payment_attempt = None;
         });
-        self.cancel_intent(intent, "void_invoice");
+        self.cancel_intent(intent, Some("void_invoice"));
     }
 
     /// The shop gives an invoice up for lost.

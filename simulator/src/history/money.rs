@@ -98,10 +98,10 @@ impl History<'_> {
     }
 
     /// The intent will not be tried again.
-    pub(super) fn cancel_intent(&mut self, intent: &mut PaymentIntent, reason: &str) {
+    pub(super) fn cancel_intent(&mut self, intent: &mut PaymentIntent, reason: Option<&str>) {
         intent.status = "canceled";
         intent.canceled_at = Some(self.clock);
-        intent.cancellation_reason = Some(reason.to_owned());
+        intent.cancellation_reason = reason.map(str::to_owned);
         self.emit("payment_intent.canceled", &*intent);
     }
 

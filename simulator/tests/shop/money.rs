@@ -92,10 +92,15 @@ async fn an_intent_is_declined_tried_again_and_canceled() {
         (&canceled["status"], &canceled["cancellation_reason"]),
         (&json!("canceled"), &json!("abandoned"))
     );
-    assert_eq!(
-        till.kinds().await.last().map(String::as_str),
-        Some("payment_intent.canceled")
-    );
+    let events = till.events().await;
+    let last = events.last().expect("events");
+    assert_eq!(last["type"], "payment_intent.canceled");
+    assert_eq!(last["data"]["object"], canceled);
+    let other = till
+        .make("/v1/payment_intents", &[("amount", "500"), ("currency", "usd")])
+        .await;
+    let path = format!("/v1/payment_intents/{}/cancel", id(&other));
+    assert_eq!(till.make(&path, &[]).await["cancellation_reason"], Value::Null);
 }
 
 #[tokio::test]

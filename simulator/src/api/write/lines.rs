@@ -133,30 +133,13 @@ impl Offer {
 
     /// The price comes into the catalogue, and its product if it is new.
     pub(super) fn make(self, clerk: &mut Clerk<'_>) -> Read<Price> {
-        let product = match &self.product {
-            Selling::Known(id, param) => Some(referred::<Product>(clerk, id, param)?),
-            Selling::New { .. } => None,
-        };
+        let product = self.product.product(clerk)?;
         let nobody = clerk.customer(None);
         Ok(clerk.play(nobody, |history| {
-            let now = history.now();
-            let (product, is_new) = match (product, self.product) {
-                (Some(product), _) => (product, false),
-                (None, Selling::New { name, metadata }) => {
-                    let mut product = Product::new(history.short_id("prod"), now, &name, 0);
-                    product.description = None;
-                    product.metadata = metadata.fresh();
-                    (product, true)
-                }
-                (None, Selling::Known(id, _)) => (Product::new(id, now, "", 0), false),
-            };
-            if is_new {
-                history.offer_product(&product);
-            }
             let price = Price {
                 id: history.dated_id("price"),
                 product: product.id,
-                created: now,
+                created: history.now(),
                 name: product.name,
                 lookup_key: self.lookup_key,
                 nickname: self.nickname,
@@ -168,6 +151,23 @@ impl Offer {
             };
             history.offer_price(&price);
             price
+        }))
+    }
+}
+
+impl Selling {
+    fn product(self, clerk: &mut Clerk<'_>) -> Read<Product> {
+        let (name, metadata) = match self {
+            Self::Known(id, param) => return referred(clerk, &id, &param),
+            Self::New { name, metadata } => (name, metadata),
+        };
+        let nobody = clerk.customer(None);
+        Ok(clerk.play(nobody, |history| {
+            let mut product = Product::new(history.short_id("prod"), history.now(), &name, 0);
+            product.description = None;
+            product.metadata = metadata.fresh();
+            history.offer_product(&product);
+            product
         }))
     }
 }

@@ -19,7 +19,7 @@ pub(super) use subscriptions::Switch;
 use hyper::{Method, StatusCode};
 
 use super::{
-    Caller,
+    caller::Caller,
     errors::Reply,
     expand::expand,
     form::{Form, Part, Read},

@@ -52,10 +52,7 @@ impl History<'_> {
     /// The shop does not want the money any more.
     pub(crate) fn withdraw_intent(&mut self, intent: &mut PaymentIntent, reason: Option<&str>) {
         self.by_api();
-        self.cancel_intent(intent, reason.unwrap_or_default());
-        if reason.is_none() {
-            intent.cancellation_reason = None;
-        }
+        self.cancel_intent(intent, reason);
     }
 
     /// Money of a card goes back: the bank's answer is there at once.

@@ -82,7 +82,7 @@ impl Walk<'_> {
             w.h.pass(60, DAY);
             if let Some(mut unpaid) = held.unpaid.take() {
                 w.h.pay_out_of_band(&mut unpaid.invoice);
-                w.h.cancel_intent(&mut unpaid.intent, "abandoned");
+                w.h.cancel_intent(&mut unpaid.intent, Some("abandoned"));
                 w.h.set_status(&mut held.it, "active");
             }
         });
