@@ -60,6 +60,8 @@ pub(crate) struct Left {
     queued: u64,
     /// Of those, how many a worker holds.
     in_flight: u64,
+    /// Events in Redis that only a newer build can read.
+    newer: u64,
     marks: u64,
     refetches_due: u64,
 }
@@ -163,6 +165,7 @@ impl Eye {
             Left {
                 queued: depth.entries,
                 in_flight: depth.in_flight,
+                newer: depth.newer,
                 marks,
                 refetches_due,
             }
@@ -192,6 +195,7 @@ fn in_words(left: &Left) -> String {
     let parts = [
         (left.queued, "events queued"),
         (left.in_flight, "of them in a worker's hands"),
+        (left.newer, "events for a newer build"),
         (left.marks, "marks to be reckoned"),
         (left.refetches_due, "objects to be asked of Stripe"),
     ];
@@ -235,6 +239,7 @@ mod tests {
     const SOMETHING: Left = Left {
         queued: 1,
         in_flight: 0,
+        newer: 0,
         marks: 0,
         refetches_due: 0,
     };

@@ -2,16 +2,16 @@
 //!
 //! Three stream fields, always the same so that Redis stores their names once per node: `v`, the
 //! version of this layout; `meta`, a small JSON object; `body`, the raw bytes as Stripe sent them.
-//! A reader refuses a version it does not know, and that entry is parked whole, so a rollback loses
-//! nothing.
+//! A reader leaves an entry of a newer layout in Redis as it is, for a build that can read it
+//! (docs/adr/0012), so that neither a rolling upgrade nor a rollback loses anything.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::{Envelope, VerifiedBody};
 
-/// The layout this build writes.
-pub const VERSION: &str = "1";
+/// The layout this build writes. It reads this one and all before it.
+pub const VERSION: u32 = 1;
 /// Stream field: layout version.
 pub const FIELD_VERSION: &str = "v";
 /// Stream field: [`Entry`] without its body, as JSON.
@@ -62,8 +62,11 @@ pub enum MalformedEntry {
     /// A field is missing.
     #[error("the entry has no field `{0}`")]
     MissingField(&'static str),
-    /// Written by a newer build.
-    #[error("the entry has layout version `{0}`, this build reads `{VERSION}`")]
+    /// Written by a newer build, for one.
+    #[error("the entry has layout {0}, this build reads up to {VERSION}")]
+    Newer(u32),
+    /// No layout there could be.
+    #[error("`{0}` is no layout of an entry")]
     UnknownVersion(String),
     /// `meta` cannot be read.
     #[error("the entry's meta cannot be read: {0}")]
@@ -91,15 +94,28 @@ impl Entry {
     /// [`MalformedEntry`] when a field is missing, of an unknown version, or unreadable.
     pub fn decode(mut field: impl FnMut(&str) -> Option<Bytes>) -> Result<Self, MalformedEntry> {
         let version = field(FIELD_VERSION).ok_or(MalformedEntry::MissingField(FIELD_VERSION))?;
-        if version != VERSION {
-            return Err(MalformedEntry::UnknownVersion(
-                String::from_utf8_lossy(&version).into_owned(),
-            ));
-        }
+        known(&version)?;
         let meta = field(FIELD_META).ok_or(MalformedEntry::MissingField(FIELD_META))?;
         let body = field(FIELD_BODY).ok_or(MalformedEntry::MissingField(FIELD_BODY))?;
         let meta = serde_json::from_slice(&meta).map_err(|e| MalformedEntry::BadMeta(e.to_string()))?;
         Ok(Self { meta, body })
+    }
+}
+
+/// The newest layout this process knows: [`VERSION`], unless it plays a newer build.
+pub(crate) fn newest() -> u32 {
+    #[cfg(feature = "planted-bugs")]
+    return crate::planted::layout().unwrap_or(VERSION);
+    #[cfg(not(feature = "planted-bugs"))]
+    VERSION
+}
+
+fn known(version: &[u8]) -> Result<(), MalformedEntry> {
+    let text = String::from_utf8_lossy(version);
+    match text.parse::<u32>() {
+        Ok(0) | Err(_) => Err(MalformedEntry::UnknownVersion(text.into_owned())),
+        Ok(layout) if layout > newest() => Err(MalformedEntry::Newer(layout)),
+        Ok(_) => Ok(()),
     }
 }
 
@@ -142,21 +158,22 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        assert_eq!(decode(VERSION, entry().encode_meta()), Ok(entry()));
+        assert_eq!(decode("1", entry().encode_meta()), Ok(entry()));
     }
 
     #[test]
-    fn a_newer_layout_is_refused_by_name() {
-        assert_eq!(
-            decode("2", entry().encode_meta()),
-            Err(MalformedEntry::UnknownVersion("2".into()))
-        );
+    fn a_newer_layout_is_told_from_none() {
+        let refused = |version| decode(version, entry().encode_meta()).expect_err(version);
+        assert_eq!(refused("2"), MalformedEntry::Newer(2));
+        for version in ["0", "-1", "x", "", "99999999999"] {
+            assert_eq!(refused(version), MalformedEntry::UnknownVersion(version.into()));
+        }
     }
 
     #[test]
     fn unreadable_meta_is_refused() {
         assert!(matches!(
-            decode(VERSION, b"{}".to_vec()),
+            decode("1", b"{}".to_vec()),
             Err(MalformedEntry::BadMeta(_))
         ));
     }
@@ -165,6 +182,6 @@ mod tests {
     fn members_of_a_newer_minor_are_skipped() {
         let mut meta: serde_json::Value = serde_json::from_slice(&entry().encode_meta()).expect("json");
         meta["added_later"] = true.into();
-        assert_eq!(decode(VERSION, meta.to_string().into_bytes()), Ok(entry()));
+        assert_eq!(decode("1", meta.to_string().into_bytes()), Ok(entry()));
     }
 }

@@ -7,6 +7,17 @@ pub const PLANTED_BUG: &str = "TOLLGATE_PLANTED_BUG";
 
 static PLANTED: LazyLock<String> = LazyLock::new(|| std::env::var(PLANTED_BUG).unwrap_or_default());
 
+/// The environment variable that makes a process play a build with a newer layout of entries: its number.
+pub const PLANTED_LAYOUT: &str = "TOLLGATE_PLANTED_LAYOUT";
+
+static LAYOUT: LazyLock<Option<u32>> = LazyLock::new(|| std::env::var(PLANTED_LAYOUT).ok()?.parse().ok());
+
+/// The newest layout of entries this process is to know.
+#[must_use]
+pub fn layout() -> Option<u32> {
+    *LAYOUT
+}
+
 /// What the body of an event has in it that is to make its handler panic.
 pub const PANIC: &str = "tollgate-planted-panic";
 /// The same for one that is to end its process.

@@ -50,6 +50,7 @@ pub(crate) fn init() {
     counter!("tollgate_worker_contention_total").absolute(0);
     counter!("tollgate_ties_guessed_total").absolute(0);
     counter!("tollgate_worker_acknowledge_failures_total").absolute(0);
+    counter!("tollgate_worker_left_for_newer_total").absolute(0);
 }
 
 /// A chunk is done.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::queue::{Claimed, Consumer, DELIVERIES_MAX, GROUP, LEASE, Settled, StreamId};
+use shared::queue::{Claimed, Consumer, DELIVERIES_MAX, GROUP, LEASE, Probe, Settled, StreamId};
 
 use crate::support::{Rig, customer};
 
@@ -204,4 +204,63 @@ async fn who_was_there_at_two_deaths_is_left_unless_one_has_nothing_else_in_ones
     );
     let alone = a.take_over_if(async || true).await.expect("an answer");
     assert_eq!(alone[0].deliveries, 3, "being left did not count");
+}
+
+#[tokio::test]
+async fn entries_of_a_newer_layout_wait_as_they_are_for_a_build_that_reads_them() {
+    let rig = Rig::new().await;
+    let newer: [(&str, &[u8]); 3] = [("v", b"2"), ("elsewhere", b"\xff\0"), ("body", b"{}")];
+    rig.xadd(&newer).await;
+    rig.enqueue(&[customer(0, 1)]).await;
+    let (a, keys) = (rig.consumer("a"), rig.keys());
+    let claimed = claim(&a, 10).await;
+    assert_eq!(claimed.len(), 1, "only what this build can read");
+    a.acknowledge(&Settled::after_commit(ids(&claimed)))
+        .await
+        .expect("acknowledged");
+    let mut redis = rig.redis().await;
+    let mut range = redis::cmd("XRANGE");
+    range.arg(keys.newer_of(2)).arg("-").arg("+");
+    let waiting: Vec<(String, Vec<(String, Vec<u8>)>)> = range.query_async(&mut redis).await.expect("a list");
+    let fields: Vec<(&str, &[u8])> = waiting[0]
+        .1
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    assert_eq!((waiting.len(), &fields[..]), (1, &newer[..]));
+    let mut probe = Probe::new(&rig.redis_url, keys).expect("an URL");
+    let depth = probe.depth(0).await.expect("an answer");
+    assert_eq!((depth.entries, depth.in_flight, depth.newer), (0, 0, 1));
+    assert!(
+        a.take_over().await.expect("an answer").is_empty(),
+        "still nothing for this build"
+    );
+    assert_eq!(probe.depth(0).await.expect("an answer").newer, 1);
+}
+
+/// As if a build that knows no layout at all had left them.
+#[tokio::test]
+async fn entries_that_waited_for_this_build_come_back() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(0, 1), customer(1, 1)]).await;
+    let (keys, mut redis) = (rig.keys(), rig.redis().await);
+    let mut pipe = redis::pipe();
+    pipe.cmd("RENAME")
+        .arg(&keys.events)
+        .arg(keys.newer_of(1))
+        .ignore();
+    pipe.cmd("SADD").arg(&keys.newer).arg(1).ignore();
+    pipe.query_async::<()>(&mut redis).await.expect("moved");
+    let mut probe = Probe::new(&rig.redis_url, keys).expect("an URL");
+    assert_eq!(probe.depth(0).await.expect("an answer").newer, 2);
+    let a = rig.consumer("a");
+    a.ensure_group().await.expect("a group");
+    a.take_over().await.expect("an answer");
+    assert_eq!(probe.depth(0).await.expect("an answer").newer, 0);
+    let bodies: Vec<_> = claim(&a, 10)
+        .await
+        .into_iter()
+        .map(|it| it.entry.expect("ours").body)
+        .collect();
+    assert_eq!(bodies, [customer(0, 1), customer(1, 1)]);
 }

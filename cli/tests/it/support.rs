@@ -158,6 +158,17 @@ impl Rig {
         }
     }
 
+    /// Puts something into the stream, whatever it is.
+    pub async fn xadd(&self, fields: &[(&str, &[u8])]) {
+        let mut command = redis::cmd("XADD");
+        command.arg(self.keys().events).arg("*");
+        for (name, value) in fields {
+            command.arg(*name).arg(*value);
+        }
+        let added = command.query_async::<()>(&mut self.redis().await).await;
+        added.expect("added");
+    }
+
     /// A worker in this process.
     pub fn worker(&self) -> Running {
         self.worker_with(self.env())

@@ -13,18 +13,6 @@ use crate::support::{Rig, customer, entry, event, wait_for};
 
 const ALL: &str = "SELECT count(*) FROM events";
 
-async fn xadd(rig: &Rig, fields: &[(&str, &[u8])]) {
-    let mut command = redis::cmd("XADD");
-    command.arg(rig.keys().events).arg("*");
-    for (name, value) in fields {
-        command.arg(*name).arg(*value);
-    }
-    command
-        .query_async::<()>(&mut rig.redis().await)
-        .await
-        .expect("added");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_delivered_often_takes_effect_once() {
     let rig = Rig::new().await;
@@ -184,8 +172,9 @@ async fn an_object_that_cannot_be_read_is_set_aside_with_its_place() {
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_that_ingest_did_not_write_are_set_aside_whole() {
     let rig = Rig::new().await;
-    xadd(&rig, &[("hello", b"world")]).await;
-    xadd(&rig, &[("v", b"999"), ("meta", b"{}"), ("body", b"\xff")]).await;
+    rig.xadd(&[("hello", b"world")]).await;
+    rig.xadd(&[("v", b"one"), ("meta", b"{}"), ("body", b"\xff")])
+        .await;
     rig.enqueue(&[customer(1, 1)]).await;
     let worker = rig.worker();
     rig.wait_until_drained().await;
@@ -330,7 +319,8 @@ async fn an_id_that_postgres_cannot_hold_stops_nobody() {
     let rig = Rig::new().await;
     let meta = r#"{"id":"evt_\u0000","type":"a","created":1,"rendering":"snapshot","livemode":false,
         "endpoint":"default","received_at_ms":-9223372036854775808}"#;
-    xadd(&rig, &[("v", b"1"), ("meta", meta.as_bytes()), ("body", b"{}")]).await;
+    rig.xadd(&[("v", b"1"), ("meta", meta.as_bytes()), ("body", b"{}")])
+        .await;
     rig.enqueue(&[customer(1, 1)]).await;
     let worker = rig.worker();
     rig.wait_until_drained().await;

@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamClaimReply, StreamPendingCountReply, StreamReadReply};
 
 use super::{
-    CHUNK_ENTRIES_MAX, CONNECT_TIMEOUT, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, link,
+    CHUNK_ENTRIES_MAX, CONNECT_TIMEOUT, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, link, newer,
     scripts, within,
 };
 use crate::entry::{Entry, MalformedEntry};
@@ -187,7 +187,10 @@ impl Consumer {
             .into_iter()
             .flat_map(|reply| reply.keys)
             .flat_map(|key| key.ids);
-        entries.map(|entry| claimed(entry, 1)).collect()
+        let claimed = entries
+            .map(|entry| claimed(entry, 1))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(newer::leave(&mut self.control.clone(), &self.keys, &self.name, claimed).await)
     }
 
     /// Takes over entries whose lease ran out. Entries that were in flight when a worker died come in
@@ -215,6 +218,10 @@ impl Consumer {
             return Ok(Vec::new());
         }
         let mut connection = self.control.clone();
+        // A Redis that is full cannot: no reason to take nothing over.
+        if let Err(error) = newer::bring_back(&mut connection, &self.keys).await {
+            tracing::debug!("entries that waited for this build are not back: {error}");
+        }
         let lease_ms = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
         let mut command = redis::cmd("XPENDING");
         command
@@ -246,11 +253,9 @@ impl Consumer {
             command.arg(id);
         }
         let reply: StreamClaimReply = command.query_async(&mut connection).await?;
-        reply
-            .ids
-            .into_iter()
-            .map(|entry| claimed(entry, deliveries + 1))
-            .collect()
+        let claimed = reply.ids.into_iter().map(|entry| claimed(entry, deliveries + 1));
+        let claimed = claimed.collect::<Result<Vec<_>, _>>()?;
+        Ok(newer::leave(&mut connection, &self.keys, &self.name, claimed).await)
     }
 
     /// Renews the leases on `ids`. Returns how many still belong to this consumer.

@@ -165,9 +165,10 @@ fn judge(report: &DurabilityReport, depth: Depth, limits: GateLimits) -> Option<
             demanded: limits.replicas,
         });
     }
-    if depth.entries > limits.backlog_max {
+    let entries = depth.entries + depth.newer;
+    if entries > limits.backlog_max {
         return Some(Closed::Backlog {
-            entries: depth.entries,
+            entries,
             limit: limits.backlog_max,
         });
     }
@@ -188,6 +189,7 @@ fn export(report: &DurabilityReport, depth: Depth) {
     gauge!("tollgate_redis_memory_bytes").set(report.memory_bytes as f64);
     gauge!("tollgate_queue_entries").set(depth.entries as f64);
     gauge!("tollgate_queue_in_flight_entries").set(depth.in_flight as f64);
+    gauge!("tollgate_queue_newer_entries").set(depth.newer as f64);
     gauge!("tollgate_queue_oldest_age_seconds").set(depth.oldest_age_ms as f64 / 1000.0);
 }
 

@@ -19,6 +19,7 @@ mod durability;
 mod gate;
 mod lease;
 mod link;
+mod newer;
 mod producer;
 mod scripts;
 
@@ -94,6 +95,9 @@ impl QueueError {
 pub struct Keys {
     /// The stream.
     pub events: String,
+    /// The layouts of which entries wait for a newer build: a set of numbers. The entries of each are in a stream under
+    /// this name and the number.
+    pub newer: String,
 }
 
 impl Keys {
@@ -102,7 +106,14 @@ impl Keys {
     pub fn new(prefix: &str, shard: u16) -> Self {
         Self {
             events: format!("{{{prefix}:v1:{shard}}}:events"),
+            newer: format!("{{{prefix}:v1:{shard}}}:newer"),
         }
+    }
+
+    /// The stream of entries of a newer layout.
+    #[must_use]
+    pub fn newer_of(&self, layout: u32) -> String {
+        format!("{}:{layout}", self.newer)
     }
 }
 
@@ -113,6 +124,8 @@ pub struct Depth {
     pub entries: u64,
     /// Entries claimed by some consumer and not yet done.
     pub in_flight: u64,
+    /// Entries that wait for a newer build, beside those.
+    pub newer: u64,
     /// Age of the oldest entry, milliseconds.
     pub oldest_age_ms: u64,
 }
@@ -164,6 +177,7 @@ pub(crate) async fn depth(link: &mut Link, keys: &Keys, now_ms: i64) -> Result<D
     Ok(Depth {
         entries,
         in_flight,
+        newer: newer::count(link, keys).await?,
         oldest_age_ms,
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Keys, Link, QueueError};
-use crate::entry::{Entry, FIELD_BODY, FIELD_META, FIELD_VERSION, VERSION};
+use crate::entry::{Entry, FIELD_BODY, FIELD_META, FIELD_VERSION, newest};
 
 /// Longest wait for replicas; within it every other command of the connection waits, too.
 const REPLICAS_TIMEOUT: Duration = Duration::from_millis(500);
@@ -85,7 +85,7 @@ impl Producer {
     pub async fn enqueue(&self, entry: &Entry) -> Result<Receipt, EnqueueError> {
         let mut command = redis::cmd("XADD");
         command.arg(&self.keys.events).arg("*");
-        command.arg(FIELD_VERSION).arg(VERSION);
+        command.arg(FIELD_VERSION).arg(newest());
         command.arg(FIELD_META).arg(entry.encode_meta());
         command.arg(FIELD_BODY).arg(&entry.body[..]);
         let mut link = self.link.clone();

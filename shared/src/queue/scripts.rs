@@ -1,4 +1,4 @@
-//! The four places where a check and its consequence must be one step in Redis.
+//! The six places where a check and its consequence must be one step in Redis.
 
 use std::sync::LazyLock;
 
@@ -72,5 +72,46 @@ local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])
 if #pending > 0 then return 0 end
 redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
 return 1",
+    )
+});
+
+/// Moves entries of a newer layout that still belong to the consumer out of the way, byte by byte as they are, and notes
+/// the layout.
+/// Keys: stream, set of layouts, stream of that layout. Arguments: group, consumer, layout, ids. Returns how many.
+pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local count = 0
+for i = 4, #ARGV do
+  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
+  local found = #pending == 1 and redis.call('XRANGE', KEYS[1], ARGV[i], ARGV[i]) or {}
+  if #found == 1 then
+    redis.call('SADD', KEYS[2], ARGV[3])
+    redis.call('XADD', KEYS[3], '*', unpack(found[1][2]))
+    redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
+    redis.call('XDEL', KEYS[1], ARGV[i])
+    count = count + 1
+  end
+end
+return count",
+    )
+});
+
+/// Brings entries back that waited for a build that can read them, the oldest first, and forgets the layout when none
+/// are left.
+/// Keys: as for [`LEAVE`]. Arguments: layout, how many at most. Returns how many.
+pub(super) static BRING_BACK: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local found = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', ARGV[2])
+for _, entry in ipairs(found) do
+  redis.call('XADD', KEYS[1], '*', unpack(entry[2]))
+  redis.call('XDEL', KEYS[3], entry[1])
+end
+if redis.call('XLEN', KEYS[3]) == 0 then
+  redis.call('DEL', KEYS[3])
+  redis.call('SREM', KEYS[2], ARGV[1])
+end
+return #found",
     )
 });
