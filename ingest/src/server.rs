@@ -6,8 +6,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -187,7 +189,8 @@ async fn watch_queue(webhook: Arc<Webhook>, config: IngestConfig, keys: Keys) {
     }
 }
 
-/// Takes connections until `stop`. At the cap the next ones wait in the kernel, unaccepted.
+/// Takes connections until `stop`. At the cap the next one waits, and those behind it in the kernel, unaccepted. While it
+/// does, every connection ends with its next answer: whoever keeps sending must not keep others from being answered.
 async fn accept(
     listener: TcpListener,
     webhook: &Arc<Webhook>,
@@ -195,14 +198,21 @@ async fn accept(
     slots: &Arc<Semaphore>,
     stop: &CancellationToken,
 ) {
-    let next = async || -> Option<(OwnedSemaphorePermit, io::Result<TcpStream>)> {
-        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-        Some((slot, listener.accept().await.map(|(tcp, _)| tcp)))
-    };
-    while let Some(Some((slot, tcp))) = stop.run_until_cancelled(next()).await {
-        match tcp {
-            Ok(tcp) => {
-                tokio::spawn(serve(tcp, Arc::clone(webhook), *limits, stop.clone(), slot));
+    let is_crowded = Arc::new(AtomicBool::new(false));
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((tcp, _)) => {
+                is_crowded.store(slots.available_permits() == 0, Ordering::Relaxed);
+                let slot = stop.run_until_cancelled(Arc::clone(slots).acquire_owned()).await;
+                is_crowded.store(false, Ordering::Relaxed);
+                let Some(Ok(slot)) = slot else { break };
+                let serving = Serving {
+                    webhook: Arc::clone(webhook),
+                    limits: *limits,
+                    is_crowded: Arc::clone(&is_crowded),
+                    stop: stop.clone(),
+                };
+                tokio::spawn(serving.serve(tcp, slot));
             }
             // The client's own doing. A pause here would let strangers stop us by hanging up.
             Err(error) if is_hang_up(&error) => {}
@@ -225,46 +235,56 @@ fn is_hang_up(error: &io::Error) -> bool {
     )
 }
 
-/// One connection, from its first byte to its last.
-async fn serve(
-    tcp: TcpStream,
+/// What it takes to serve a connection.
+struct Serving {
     webhook: Arc<Webhook>,
     limits: Limits,
+    /// Whether somebody waits for a connection to end.
+    is_crowded: Arc<AtomicBool>,
     stop: CancellationToken,
-    _slot: OwnedSemaphorePermit,
-) {
-    // An answer is one small packet; nothing follows that it could wait for.
-    tcp.set_nodelay(true).ok();
-    let _counted = Counted::new(&webhook);
-    let pace = Pace::default();
-    let stream = ClientStream::new(tcp, pace.clone(), &limits);
-    let service = service_fn(|request| {
-        pace.request();
-        let answer = webhook.answer(request);
-        let pace = &pace;
-        async move {
-            let response = answer.await;
-            pace.idle();
-            Ok::<_, Infallible>(response)
+}
+
+impl Serving {
+    /// One connection, from its first byte to its last.
+    async fn serve(self, tcp: TcpStream, _slot: OwnedSemaphorePermit) {
+        let Self { webhook, limits, .. } = &self;
+        // An answer is one small packet; nothing follows that it could wait for.
+        tcp.set_nodelay(true).ok();
+        let _counted = Counted::new(webhook);
+        let pace = Pace::default();
+        let stream = ClientStream::new(tcp, pace.clone(), limits);
+        let service = service_fn(|request| {
+            pace.request();
+            let answer = webhook.answer(request);
+            let (pace, is_crowded) = (&pace, &self.is_crowded);
+            async move {
+                let mut response = answer.await;
+                if is_crowded.load(Ordering::Relaxed) {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                pace.idle();
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            // Covers the wait for the next request too; the stream holds the shorter limit for headers.
+            .header_read_timeout(limits.idle)
+            // Also answers 431. The number of headers is left at hyper's 100, which it keeps on the stack.
+            .max_buf_size(limits.head_bytes_max)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let result = match self.stop.run_until_cancelled(connection.as_mut()).await {
+            Some(result) => result,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Some(reason) = result.err().and_then(|error| reason_of(&error)) {
+            count_refusal(reason);
         }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        // Covers the wait for the next request too; the stream holds the shorter limit for headers.
-        .header_read_timeout(limits.idle)
-        // Also answers 431. The number of headers is left at hyper's 100, which it keeps on the stack.
-        .max_buf_size(limits.head_bytes_max)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let result = match stop.run_until_cancelled(connection.as_mut()).await {
-        Some(result) => result,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Some(reason) = result.err().and_then(|error| reason_of(&error)) {
-        count_refusal(reason);
     }
 }
 
