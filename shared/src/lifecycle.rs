@@ -8,6 +8,18 @@ use tokio_util::sync::CancellationToken;
 /// Exit status when the deadline or a second signal cut work short.
 pub const EXIT_CUT_SHORT: i32 = 1;
 
+/// Exit status when something that nobody can stop did not end (`EX_SOFTWARE` of sysexits).
+pub const EXIT_HUNG: i32 = 70;
+
+/// Ends the process at once; whatever was in flight is taken over by others.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where a process is cut short"
+)]
+pub fn cut_short(status: i32) -> ! {
+    std::process::exit(status)
+}
+
 /// Listens for SIGTERM and SIGINT.
 ///
 /// The first cancels the returned token: stop taking work, finish what runs, exit 0. A second one, or
@@ -15,10 +27,6 @@ pub const EXIT_CUT_SHORT: i32 = 1;
 ///
 /// # Errors
 /// When signal handlers cannot be installed.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where a process is cut short"
-)]
 pub fn on_signals(deadline: Duration) -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
@@ -33,7 +41,7 @@ pub fn on_signals(deadline: Duration) -> std::io::Result<CancellationToken> {
             _ = interrupt.recv() => tracing::warn!("second signal: ending at once"),
             () = tokio::time::sleep(deadline) => tracing::warn!("deadline: ending at once"),
         }
-        std::process::exit(EXIT_CUT_SHORT);
+        cut_short(EXIT_CUT_SHORT);
     });
     Ok(stop)
 }

@@ -8,6 +8,7 @@ use store::Status;
 use crate::park::Failure;
 use crate::read::{self, Reading, ThinReference};
 use crate::view::ReadError;
+use crate::watchdog;
 
 /// What became of an item when its batch committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,7 @@ impl Item {
                 (Source::Event(entry), Reading::Park(Failure::crash_loop()))
             }
             Ok(entry) => {
+                let _watched = watchdog::Reading::of(id);
                 let (reading, noted) = read::read(&entry);
                 drift = noted;
                 thin = read::thin_reference(&entry);

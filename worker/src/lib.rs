@@ -24,6 +24,7 @@ pub mod sweeper;
 pub mod ties;
 pub mod transact;
 pub mod view;
+mod watchdog;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -112,6 +113,7 @@ async fn work(
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     report::init();
+    watchdog::start();
     let store = Store::for_working(&config.database_url, config.connections_max())?
         .asking(config.stripe.is_some())
         .telling_low_credits(config.credits_low);
