@@ -86,7 +86,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: CONNECTIONS_MAX,
         default: "1024",
-        about: "open connections; more wait in the kernel",
+        about: "open connections; when more come, each ends with its next answer, so that everybody gets one",
     },
 ];
 
