@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::StackError;
+use crate::disk::Disk;
 use crate::error::Attempt;
 use crate::leftovers;
 use crate::process::Process;
@@ -106,6 +107,15 @@ impl Home {
         }
         self.hand_over(&dir)?;
         Ok(dir)
+    }
+
+    /// Mounts a disk at a private directory, where one is wanted.
+    pub(crate) fn disk(&self, dir: &Path, bytes: Option<u64>) -> Result<Option<Disk>, StackError> {
+        let Some(bytes) = bytes else { return Ok(None) };
+        let disk = Disk::mount(dir, bytes)?;
+        fs::set_permissions(dir, Permissions::from_mode(PRIVATE)).to("close", dir)?;
+        self.hand_over(dir)?;
+        Ok(Some(disk))
     }
 
     /// Gives a file to the servers' user.

@@ -73,6 +73,10 @@ pub enum StackError {
         tried: Vec<String>,
     },
 
+    /// Somebody wants to fill the disk that others use, too.
+    #[error("the server has no disk of its own that could be filled")]
+    NoDisk,
+
     /// The server exited, or did not answer in time.
     #[error("{software} did not start: {reason}. The end of its log ({}):\n{tail}", log.display())]
     Start {

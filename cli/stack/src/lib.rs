@@ -15,6 +15,7 @@
 //! as `postgres` or `nobody`. Everything here blocks; call it from a plain thread or `spawn_blocking`.
 
 mod dir;
+mod disk;
 mod error;
 mod fetch;
 mod find;
@@ -32,6 +33,7 @@ mod user;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+pub use disk::no_disk;
 pub use error::{Software, StackError};
 pub use find::Sources;
 pub use port::free as free_port;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::dir::Home;
+use crate::disk::Disk;
 use crate::error::Attempt;
 use crate::find::{self, Program, Sources, Wanted};
 use crate::process::{last_lines, run_with_input};
@@ -50,6 +51,8 @@ pub struct PostgresOptions {
     pub max_connections: u32,
     /// More settings, as `name=value`. They come last and so win.
     pub settings: Vec<String>,
+    /// Bytes of a disk of its own, which can be filled up; see [`crate::no_disk`].
+    pub disk: Option<u64>,
 }
 
 impl Default for PostgresOptions {
@@ -58,6 +61,7 @@ impl Default for PostgresOptions {
             durability: Durability::default(),
             max_connections: 100,
             settings: Vec::new(),
+            disk: None,
         }
     }
 }
@@ -68,6 +72,7 @@ pub struct PostgresServer {
     server: Server,
     port: u16,
     password: Password,
+    disk: Option<Disk>,
     cluster: Cluster,
 }
 
@@ -99,6 +104,7 @@ impl PostgresServer {
         reporter: &Reporter,
     ) -> Result<Self, StackError> {
         let dir = home.private_dir(Software::Postgres.slug())?;
+        let disk = home.disk(&dir, options.disk)?;
         let written_by = fs::read_to_string(dir.join("data/PG_VERSION")).ok();
         let major = written_by.and_then(|version| version.trim().parse().ok());
         let wanted = Wanted {
@@ -128,6 +134,7 @@ impl PostgresServer {
             server,
             port,
             password,
+            disk,
             cluster,
         })
     }
@@ -205,6 +212,15 @@ impl PostgresServer {
         let started = self.cluster.start(self.port)?;
         self.server = started.ok_or_else(|| self.cluster.launch().ports_taken(1))?;
         Ok(())
+    }
+
+    /// Fills up its disk, or gives back the room there was.
+    ///
+    /// # Errors
+    ///
+    /// When it has no disk of its own, or the operating system refuses.
+    pub fn fill_disk(&self, is_full: bool) -> Result<(), StackError> {
+        self.disk.as_ref().ok_or(StackError::NoDisk)?.fill(is_full)
     }
 
     /// Stops the clock of all its processes (SIGSTOP): connections stay open and nothing is answered.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::dir::Home;
+use crate::disk::Disk;
 use crate::error::Attempt;
 use crate::find::{self, Program, Sources, Wanted};
 use crate::progress::{Progress, Reporter};
@@ -52,6 +53,8 @@ pub struct RedisOptions {
     pub fsync: Fsync,
     /// More arguments, such as `["--maxmemory", "8mb"]`. They come last and so win.
     pub extra_args: Vec<String>,
+    /// Bytes of a disk of its own, which can be filled up; see [`crate::no_disk`].
+    pub disk: Option<u64>,
 }
 
 /// A running Redis that can be ended, paused and started again. Dropping it ends it.
@@ -63,6 +66,7 @@ pub struct RedisServer {
     program: Program,
     options: RedisOptions,
     dir: PathBuf,
+    disk: Option<Disk>,
     home: Arc<Home>,
 }
 
@@ -91,6 +95,7 @@ impl RedisServer {
         let program = find::locate(&wanted, sources, reporter)?;
         reporter.tell(Progress::starting(Software::Redis, &program));
         let dir = home.private_dir(Software::Redis.slug())?;
+        let disk = home.disk(&dir, options.disk)?;
         let password = Password::generate()?;
         // In a file, because everyone can read a command line.
         let config = dir.join("redis.conf");
@@ -114,6 +119,7 @@ impl RedisServer {
             program,
             options,
             dir,
+            disk,
             home,
         })
     }
@@ -201,6 +207,15 @@ impl RedisServer {
     /// When it does not answer, or answers one of them with an error.
     pub fn ask(&self, commands: &[&[&str]]) -> std::io::Result<Vec<Vec<String>>> {
         talk(self.port, self.password(), commands)
+    }
+
+    /// Fills up its disk, or gives back the room there was.
+    ///
+    /// # Errors
+    ///
+    /// When it has no disk of its own, or the operating system refuses.
+    pub fn fill_disk(&self, is_full: bool) -> Result<(), StackError> {
+        self.disk.as_ref().ok_or(StackError::NoDisk)?.fill(is_full)
     }
 
     /// Stops its clock (SIGSTOP): it accepts connections and answers nothing.
