@@ -187,7 +187,6 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> JoinSet<()> {
     let sweeper = Sweeper {
         store: pipeline.store.clone(),
         policy: config.policy,
-        clock: pipeline.clock.clone(),
         marked: Arc::clone(&pipeline.marked),
         every: config.sweep_every,
     };

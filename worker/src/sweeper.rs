@@ -1,6 +1,7 @@
 //! What the clock does, in small steps: cancellations expire, credits expire, a month's free credits are given, and
 //! sources with a problem are looked at again. Each step is one transaction over one page of rows; whatever another
-//! worker does at the same time, each effect happens once.
+//! worker does at the same time, each effect happens once. The clock is Postgres's: there is one, and many workers, of
+//! which one may be wrong.
 
 mod jobs;
 
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use domain::Policy;
 use domain::credits::{Owner, Place, Side, Target, TransferKind};
-use shared::clock::Clock;
 use store::sweep::{ClockTransfer, ProblemAfter};
 use store::{Store, StoreError, Tx};
 use tokio::sync::Notify;
@@ -35,7 +35,6 @@ const PROBLEMS: &str = "problems";
 pub(crate) struct Sweeper {
     pub(crate) store: Store,
     pub(crate) policy: Policy,
-    pub(crate) clock: Clock,
     /// Told after each sweep: it may have left marks.
     pub(crate) marked: Arc<Notify>,
     pub(crate) every: Duration,
@@ -64,12 +63,10 @@ impl Sweeper {
                 () = tokio::time::sleep(self.every) => {}
             }
             // Dropped in mid-page it rolls back, and the next sweep does it.
-            let sweep = sweep(
-                &self.store,
-                &self.policy,
-                self.clock.unix_seconds(),
-                &mut problems,
-            );
+            let sweep = async {
+                let now = self.store.unix_seconds().await?;
+                sweep(&self.store, &self.policy, now, &mut problems).await
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
                 result = sweep => if let Err(error) = result {

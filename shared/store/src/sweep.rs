@@ -15,6 +15,8 @@ pub use expiring::{DueAfter, Expiring};
 pub use free::{Entitled, FreeAfter};
 pub use problems::ProblemAfter;
 
+use crate::{Store, StoreError};
+
 /// Some rows of a job, and where to go on; `None` when these were the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T, C> {
@@ -22,4 +24,18 @@ pub struct Page<T, C> {
     pub rows: Vec<T>,
     /// Where the next page goes on.
     pub next: Option<C>,
+}
+
+impl Store {
+    /// What time it is for everybody: Postgres's clock, unix seconds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unix_seconds(&self) -> Result<i64, StoreError> {
+        Ok(
+            sqlx::query_scalar("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint")
+                .fetch_one(self.pool())
+                .await?,
+        )
+    }
 }
