@@ -17,7 +17,10 @@ impl Clock {
     pub fn system() -> Self {
         Self(Arc::new(|| {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            let now_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+            #[cfg(feature = "planted-bugs")]
+            let now_ms = now_ms.saturating_add(crate::planted::clock_error_ms());
+            now_ms
         }))
     }
 

@@ -1,5 +1,6 @@
 //! Mistakes on purpose: compiled in only with the feature `planted-bugs`, made only by a process that was told to.
 
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// The environment variable that names the mistake.
@@ -18,10 +19,26 @@ pub fn layout() -> Option<u32> {
     *LAYOUT
 }
 
+/// The environment variable that names a file with the milliseconds by which a process's clock is wrong, read anew each
+/// time: somebody may turn it.
+pub const PLANTED_CLOCK: &str = "TOLLGATE_PLANTED_CLOCK";
+
+static CLOCK: LazyLock<Option<PathBuf>> = LazyLock::new(|| Some(std::env::var_os(PLANTED_CLOCK)?.into()));
+
+/// By how many milliseconds this process's clock is wrong.
+#[must_use]
+pub fn clock_error_ms() -> i64 {
+    let text = CLOCK.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
 /// What the body of an event has in it that is to make its handler panic.
 pub const PANIC: &str = "tollgate-planted-panic";
 /// The same for one that is to end its process.
 pub const ABORT: &str = "tollgate-planted-abort";
+
+/// The same for one that is to make its handler hang.
+pub const HANG: &str = "tollgate-planted-hang";
 
 /// Does what the body of an event asks for.
 ///
@@ -32,6 +49,9 @@ pub fn trip(body: &[u8]) {
     assert!(!asks_for(PANIC), "planted");
     if asks_for(ABORT) {
         std::process::abort();
+    }
+    while asks_for(HANG) {
+        std::hint::spin_loop();
     }
 }
 

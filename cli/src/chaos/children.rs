@@ -2,10 +2,14 @@
 //! they have, and whether one ends that nobody ended.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "planted-bugs")]
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use shared::clock::Clock;
 use stack::{Process, Signal};
 
 use crate::{http, own};
@@ -28,12 +32,24 @@ pub(super) struct Child {
     last: (Instant, usize),
 }
 
+/// What a role was like in one second.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    pub log_lines: usize,
+    pub memory_kib: u64,
+}
+
 /// What a role was like, all its processes together.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Seen {
     pub name: String,
     /// Processes there have been.
     pub started: u32,
+    /// What was measured, each second.
+    #[serde(skip)]
+    pub moments: Vec<Moment>,
     /// How those ended that nobody ended.
     pub ended_by_itself: Vec<String>,
     pub log_lines: usize,
@@ -88,6 +104,21 @@ impl Child {
             .map_or(Ok(()), |process| process.signal(signal))
     }
 
+    /// Changes a setting for the next process; nothing is none.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) fn set(&mut self, name: &'static str, value: Option<String>) {
+        match value {
+            Some(value) => self.env.insert(name, value),
+            None => self.env.remove(name),
+        };
+    }
+
+    /// Whether a setting is there.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.env.contains_key(name)
+    }
+
     /// kill -9, at once.
     pub(super) fn kill(&mut self) -> std::io::Result<()> {
         self.process.take().map_or(Ok(()), |mut process| process.kill())
@@ -112,6 +143,11 @@ impl Child {
         format!("http://{}/readyz", self.admin)
     }
 
+    /// Where it says what it counts.
+    pub(super) fn metrics(&self) -> String {
+        format!("http://{}/metrics", self.admin)
+    }
+
     /// Notices an end that nobody made, and starts it again as any supervisor would.
     pub(super) fn look(&mut self) -> std::io::Result<()> {
         let ended = match &mut self.process {
@@ -119,13 +155,7 @@ impl Child {
             None => None,
         };
         if let Some(status) = ended {
-            // Some events are sent to do just that.
-            #[cfg(feature = "planted-bugs")]
-            let is_planted =
-                std::os::unix::process::ExitStatusExt::signal(&status) == Some(Signal::ABORT.as_raw());
-            #[cfg(not(feature = "planted-bugs"))]
-            let is_planted = false;
-            if !is_planted {
+            if !is_planted(status) {
                 self.seen.ended_by_itself.push(status.to_string());
             }
             self.start()?;
@@ -137,15 +167,20 @@ impl Child {
     fn measure(&mut self) {
         let lines =
             std::fs::read(&self.log).map_or(0, |log| log.iter().filter(|byte| **byte == b'\n').count());
+        let memory_kib = own::memory_kib(self.pid(), "VmRSS");
         let (since, before) = self.last;
         if since.elapsed() >= Duration::from_secs(1) {
-            let per_second = (lines - before) as f64 / since.elapsed().as_secs_f64();
-            self.seen.log_lines_per_second_max =
-                self.seen.log_lines_per_second_max.max(per_second.ceil() as usize);
+            let per_second = ((lines - before) as f64 / since.elapsed().as_secs_f64()).ceil() as usize;
+            self.seen.log_lines_per_second_max = self.seen.log_lines_per_second_max.max(per_second);
             self.last = (Instant::now(), lines);
+            self.seen.moments.push(Moment {
+                at_ms: Clock::system().unix_ms(),
+                log_lines: per_second,
+                memory_kib: memory_kib.unwrap_or(0),
+            });
         }
         self.seen.log_lines = lines;
-        let Some(kib) = own::memory_kib(self.pid(), "VmRSS") else {
+        let Some(kib) = memory_kib else {
             return;
         };
         if self.seen.memory_first_kib == 0 {
@@ -156,6 +191,18 @@ impl Child {
 
     pub(super) fn seen(&self) -> Seen {
         self.seen.clone()
+    }
+}
+
+/// Whether a process ended because of an event that was sent to do just that.
+fn is_planted(status: ExitStatus) -> bool {
+    #[cfg(feature = "planted-bugs")]
+    return status.signal() == Some(Signal::ABORT.as_raw())
+        || status.code() == Some(shared::lifecycle::EXIT_HUNG);
+    #[cfg(not(feature = "planted-bugs"))]
+    {
+        let _ = status;
+        false
     }
 }
 

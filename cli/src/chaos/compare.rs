@@ -16,7 +16,8 @@ const EVENTS: &str = "events";
 pub(super) struct Outcome {
     pub kept: Vec<Kept>,
     pub redeliveries: BTreeMap<String, usize>,
-    pub state: Value,
+    /// By account.
+    pub states: BTreeMap<String, Value>,
     pub moved: Vec<Moved>,
     pub notices: Vec<String>,
 }
@@ -61,7 +62,6 @@ impl Found {
     }
 }
 
-#[cfg(feature = "planted-bugs")]
 impl Findings {
     /// With some more that is wrong.
     pub(super) fn and_wrong(mut self, more: Vec<String>) -> Self {
@@ -111,18 +111,31 @@ pub(super) fn compare(said: &Said<'_>, trial: &Outcome, reference: &Outcome) -> 
         &mut findings.wrong,
     );
     differ("notice", &told(trial), &told(reference), &mut findings.wrong);
-    let empty = serde_json::Map::new();
-    let words = |outcome: &Outcome| outcome.state.as_object().unwrap_or(&empty).clone();
-    let (trial, reference) = (words(trial), words(reference));
-    let names: BTreeSet<&String> = trial.keys().chain(reference.keys()).collect();
-    for name in names.into_iter().filter(|name| *name != EVENTS) {
-        let objects = |of: &serde_json::Map<String, Value>| -> BTreeMap<String, Value> {
-            let objects = of.get(name).and_then(Value::as_object).cloned();
-            objects.unwrap_or_default().into_iter().collect()
-        };
-        differ(name, &objects(&trial), &objects(&reference), &mut findings.wrong);
+    let (trial, reference) = (objects(trial), objects(reference));
+    let words: BTreeSet<&String> = trial.keys().chain(reference.keys()).collect();
+    let none = BTreeMap::new();
+    for word in words {
+        let of = |outcome: &'_ Objects| outcome.get(word).unwrap_or(&none).clone();
+        differ(word, &of(&trial), &of(&reference), &mut findings.wrong);
     }
     findings
+}
+
+/// Objects by the word for their kind, and by account and id.
+type Objects = BTreeMap<String, BTreeMap<String, Value>>;
+
+fn objects(outcome: &Outcome) -> Objects {
+    let mut all = Objects::new();
+    for (account, state) in &outcome.states {
+        let words = state.as_object().into_iter().flatten();
+        for (word, objects) in words.filter(|(word, _)| *word != EVENTS) {
+            let objects = objects.as_object().into_iter().flatten();
+            let named =
+                objects.map(|(id, object)| (format!("{account} {id}").trim().to_owned(), object.clone()));
+            all.entry(word.clone()).or_default().extend(named);
+        }
+    }
+    all
 }
 
 fn credits(outcome: &Outcome) -> BTreeMap<String, Value> {

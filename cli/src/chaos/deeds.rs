@@ -1,16 +1,18 @@
 //! What is done to the world, and undone.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared::queue::GROUP;
 use stack::{Process, Signal};
 use store::Store;
 
-use super::children::wait_until_ready;
+use super::busy::Busy;
+use super::children::{Child, wait_until_ready};
 use super::faults::{Kind, Part, Way};
 use super::plan::Slot;
 use super::world::{World, local};
+use crate::http;
 
 /// Longest a role may take to end when asked to.
 const END_LIMIT: Duration = Duration::from_secs(30);
@@ -18,6 +20,10 @@ const END_LIMIT: Duration = Duration::from_secs(30);
 const CONNECTION_LIMIT: Duration = Duration::from_millis(300);
 /// More than Postgres allows.
 const CONNECTIONS_MAX: u32 = 100;
+/// Counts them in each worker.
+const CONTENTION: &str = "tollgate_worker_contention_total ";
+/// Longest until two transactions have been in each other's way.
+const DEADLOCK_LIMIT: Duration = Duration::from_secs(10);
 /// Longer than a restart takes.
 const WRITES_PAUSED_MS: &str = "20000";
 /// The place of ingest among the processes; workers follow.
@@ -32,6 +38,9 @@ pub(super) struct Broken {
     pub held: Vec<String>,
     /// For people.
     pub detail: String,
+    /// Why nothing broke, where nothing did.
+    pub missed: Option<&'static str>,
+    pub busy: Option<Busy>,
 }
 
 pub(super) type Done<T> = Result<T, Box<dyn Error>>;
@@ -61,8 +70,32 @@ impl World {
             Kind::NoMemory => self.tell_redis(&["CONFIG", "SET", "maxmemory", "1000"])?,
             Kind::Failover => self.fail_over()?,
             Kind::Exhaust => broken.detail = format!("{} connections taken", self.exhaust().await?),
+            Kind::Deadlock => {
+                let deadlocks = self.deadlock().await?;
+                broken.detail = format!("{deadlocks} transactions ended");
+                broken.missed = (deadlocks == 0).then_some("no deadlock came about");
+            }
+            Kind::Surge => {
+                self.proxies[&Way::WorkerPostgres].stall(true);
+                self.surge.send_replace(true);
+            }
+            Kind::LapseLeases => {
+                let lapsed = self.lapse_leases().await?;
+                broken.detail = format!("{lapsed} leases");
+                broken.missed = (lapsed == 0).then_some("nobody held anything");
+            }
+            Kind::DiskFull(part) => self.fill_disk(part, true)?,
+            Kind::Busy => return self.be_busy().await,
             #[cfg(feature = "planted-bugs")]
-            Kind::Poison { aborts } => self.poison(aborts).await?,
+            Kind::StepClocks(by) => self.step_clocks(by).await?,
+            #[cfg(feature = "planted-bugs")]
+            Kind::Upgrade => {
+                let waited = self.upgrade().await?;
+                broken.detail = format!("{waited} entries waited for the newer build at most");
+                broken.missed = (waited == 0).then_some("no older worker met a newer entry");
+            }
+            #[cfg(feature = "planted-bugs")]
+            Kind::Poison(harm) => broken.detail = self.poison(harm).await?,
             Kind::Backends => broken.detail = format!("{} ended", self.store.end_connections().await?),
         }
         Ok(broken)
@@ -91,9 +124,39 @@ impl World {
             Kind::HalfOpen(Way::Sender) => self.proxies[&Way::Sender].cut(),
             Kind::NoMemory => self.tell_redis(&["CONFIG", "SET", "maxmemory", "0"])?,
             Kind::Exhaust => self.connections.clear(),
+            Kind::Surge => {
+                self.surge.send_replace(false);
+                self.proxies[&Way::WorkerPostgres].stall(false);
+            }
+            Kind::DiskFull(part) => self.fill_disk(part, false)?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// Gets in the workers' way until Postgres has ended a transaction of theirs. Says how many.
+    async fn deadlock(&mut self) -> Done<u64> {
+        let before = self.contentions().await;
+        let deadline = Instant::now() + DEADLOCK_LIMIT;
+        loop {
+            self.store.cross_locks().await?;
+            let since = self.contentions().await.saturating_sub(before);
+            if since > 0 || Instant::now() >= deadline {
+                return Ok(since);
+            }
+        }
+    }
+
+    /// How many transactions of the workers' Postgres has ended because they were in somebody's way.
+    async fn contentions(&self) -> u64 {
+        let metrics: Vec<String> = self.children().iter().map(Child::metrics).collect();
+        let mut sum = 0;
+        for url in metrics {
+            let text = http::get(&url).await.map_or(String::new(), |(_, text)| text);
+            let value = text.lines().find_map(|line| line.strip_prefix(CONTENTION));
+            sum += value.and_then(|value| value.trim().parse().ok()).unwrap_or(0);
+        }
+        sum
     }
 
     fn tell_redis(&mut self, command: &[&str]) -> Done<()> {
@@ -106,23 +169,48 @@ impl World {
         let count = self.children().len();
         let stopped = self.stopped;
         for at in (0..count).rev().filter(|at| Some(*at) != stopped) {
-            let ending: Option<Process> = self.children()[at].tell_to_end()?;
-            if let Some(mut ending) = ending {
-                let how = match ending.wait(END_LIMIT)? {
-                    Some(status) if status.success() => None,
-                    Some(status) => Some(format!("told to end: {status}")),
-                    None => Some(format!("told to end: still there after {END_LIMIT:?}")),
-                };
-                how.into_iter()
-                    .for_each(|how| self.children()[at].note_bad_end(how));
-                ending.kill()?;
-            }
-            let readyz = {
-                let child = &mut self.children()[at];
-                child.start()?;
-                child.readyz()
+            self.replace(at).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells a process to end, and starts it again.
+    pub(super) async fn replace(&mut self, at: usize) -> Done<()> {
+        let ending: Option<Process> = self.children()[at].tell_to_end()?;
+        if let Some(mut ending) = ending {
+            let how = match ending.wait(END_LIMIT)? {
+                Some(status) if status.success() => None,
+                Some(status) => Some(format!("told to end: {status}")),
+                None => Some(format!("told to end: still there after {END_LIMIT:?}")),
             };
-            wait_until_ready(&readyz).await?;
+            how.into_iter()
+                .for_each(|how| self.children()[at].note_bad_end(how));
+            ending.kill()?;
+        }
+        let readyz = {
+            let child = &mut self.children()[at];
+            child.start()?;
+            child.readyz()
+        };
+        wait_until_ready(&readyz).await?;
+        Ok(())
+    }
+
+    /// Leaves no room on a server's disk, or makes room, and does what an administrator does then.
+    fn fill_disk(&mut self, part: Part, is_full: bool) -> Done<()> {
+        if part == Part::Redis {
+            // With `always` it ends itself when it cannot write, which is `kill-redis`.
+            if is_full {
+                self.tell_redis(&["CONFIG", "SET", "appendfsync", "everysec"])?;
+                return Ok(self.master()?.fill_disk(true)?);
+            }
+            self.master()?.fill_disk(false)?;
+            return self.tell_redis(&["CONFIG", "SET", "appendfsync", "always"]);
+        }
+        let postgres = self.stack.postgres_mut().ok_or("no Postgres")?;
+        postgres.fill_disk(is_full)?;
+        if !is_full && !postgres.is_running() {
+            postgres.restart()?;
         }
         Ok(())
     }

@@ -25,9 +25,7 @@ pub(super) async fn work(
     began: Instant,
 ) -> Result<(Sent, Vec<Happened>), Box<dyn Error>> {
     let ends = Ends::default();
-    let sending = intent
-        .load
-        .start(&world.url(), World::secret(), intent.rate, ends.clone())?;
+    let sending = intent.load.start(&world.addresses(), intent.rate, ends.clone())?;
     let happened = do_deeds(world, &intent.slots, began).await?;
     tokio::time::sleep(intent.lasts.saturating_sub(began.elapsed()).max(AFTER)).await;
     ends.enough.cancel();
@@ -64,8 +62,9 @@ async fn do_deeds(
     for (at_ms, is_break, number) in steps {
         let due = Duration::from_millis(at_ms) + behind;
         tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
-        behind += began.elapsed().saturating_sub(due);
         let slot = &slots[number];
+        let planned = due + Duration::from_millis(slot.fault.kind.takes_ms());
+        behind += began.elapsed().saturating_sub(planned);
         if is_break {
             let at = world.clock.unix_ms();
             say(&format!(
@@ -82,8 +81,7 @@ async fn do_deeds(
             fault: slot.fault,
             broke_ms: broken.at_ms.unwrap_or(at),
             mended_ms: world.clock.unix_ms(),
-            held: broken.held,
-            detail: broken.detail,
+            broken,
         });
     }
     happened.sort_by_key(|it| it.broke_ms);

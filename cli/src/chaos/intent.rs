@@ -4,17 +4,22 @@ use std::error::Error;
 use std::time::Duration;
 
 use shared::clock::Clock;
+use shared::queue::Durability;
 
 use super::Options;
-use super::faults::{Fault, Kind};
+use super::faults::{Kind, Part};
 use super::load::Load;
 use super::plan::{Slot, load_ms, plan};
+use super::selection::Selection;
 use super::wiring::Roles;
 
 /// How much more is made ready to be sent than the plan needs, because breaking things may take longer.
 const SPARE: f64 = 1.5;
 /// See [`SPARE`].
 const SPARE_LEAST: Duration = Duration::from_secs(20);
+
+/// How long each event of a busy customer may take.
+const BUSY_EVENT_MAX: Duration = Duration::from_millis(2);
 
 /// All that is decided before anything runs.
 pub(super) struct Intent {
@@ -31,26 +36,38 @@ pub(super) struct Intent {
 
 impl Intent {
     /// From what was asked for.
-    pub(super) fn new(options: &Options, faults: &[&'static Fault]) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn new(options: &Options, selection: &Selection) -> Result<Self, Box<dyn Error>> {
         let clock = Clock::system();
-        let seed = options.seed.unwrap_or_else(|| clock.unix_ms().unsigned_abs());
+        let Selection { seed, faults, .. } = selection;
+        let has = |kind: Kind| faults.iter().any(|fault| fault.kind == kind);
         let start = options.start.unwrap_or_else(|| clock.unix_seconds());
         let workers = usize::from(options.workers);
         let duration_ms = u64::try_from(options.duration.as_millis())?;
-        let slots = plan(seed, faults, workers, duration_ms);
+        let slots = plan(*seed, faults, workers, duration_ms);
         let lasts = Duration::from_millis(load_ms(&slots, duration_ms));
         let rate = f64::from(options.rate);
-        let deliveries = (lasts.mul_f64(SPARE) + SPARE_LEAST).as_secs_f64() * rate;
+        let mut spare = SPARE_LEAST;
+        if has(Kind::Busy) {
+            spare += BUSY_EVENT_MAX * u32::try_from(options.busy_events)?;
+        }
+        let deliveries = (lasts.mul_f64(SPARE) + spare).as_secs_f64() * rate;
         Ok(Self {
-            seed,
+            seed: *seed,
             start,
             slots,
-            load: Load::new(seed, start, deliveries as usize),
+            load: Load::new(*seed, start, deliveries as usize),
             rate,
             lasts,
             roles: Roles {
                 workers,
-                with_replica: faults.iter().any(|fault| fault.kind == Kind::Failover),
+                with_replica: has(Kind::Failover),
+                busy_events: options.busy_events,
+                // Otherwise it would take nothing more before Redis has to refuse.
+                durability: if has(Kind::DiskFull(Part::Redis)) {
+                    Durability::Everysec
+                } else {
+                    Durability::Always
+                },
                 bug: options.bug(),
             },
         })

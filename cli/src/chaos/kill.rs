@@ -21,9 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 impl World {
     /// In mid-transaction: Postgres's answers stay away until its hands are full.
     pub(super) async fn kill_worker(&mut self, worker: usize) -> Done<Broken> {
-        self.calm_down().await?;
-        self.proxies[&Way::WorkerPostgres].stall(true);
-        tokio::time::sleep(FILL).await;
+        self.fill_hands().await?;
         let pid = {
             let child = &mut self.children()[INGEST + 1 + worker];
             let pid = child.pid();
@@ -31,25 +29,45 @@ impl World {
             pid
         };
         let at_ms = Some(self.clock.unix_ms());
-        self.proxies[&Way::WorkerPostgres].stall(false);
+        self.empty_hands();
         let held = held_by(self.master()?, pid)?;
-        let detail = format!("process {pid} held {} entries", held.len());
-        Ok(Broken { at_ms, held, detail })
+        Ok(Broken {
+            at_ms,
+            detail: format!("process {pid} held {} entries", held.len()),
+            missed: held.is_empty().then_some("it held nothing"),
+            held,
+            ..Broken::default()
+        })
+    }
+
+    /// Lets workers claim, and get nothing done.
+    pub(super) async fn fill_hands(&mut self) -> Done<()> {
+        self.calm_down().await?;
+        self.proxies[&Way::WorkerPostgres].stall(true);
+        tokio::time::sleep(FILL).await;
+        Ok(())
+    }
+
+    pub(super) fn empty_hands(&self) {
+        self.proxies[&Way::WorkerPostgres].stall(false);
     }
 
     /// Waits until workers keep up, because who has not recovered from the fault before has nothing to lose.
-    async fn calm_down(&mut self) -> Done<()> {
-        let key = Self::keys().events;
+    pub(super) async fn calm_down(&mut self) -> Done<()> {
         let deadline = Instant::now() + CALM_LIMIT;
-        while Instant::now() < deadline {
-            let answers = self.master()?.ask(&[&["XLEN", &key], &["XPENDING", &key, GROUP]]);
-            let length = answers.ok().and_then(|answers| answers[0].first()?.parse().ok());
-            if length.is_some_and(|length: usize| length <= BACKLOG_CALM) {
-                break;
-            }
+        while Instant::now() < deadline && !self.is_calm() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(())
+    }
+
+    /// Whether workers keep up.
+    pub(super) fn is_calm(&mut self) -> bool {
+        let key = Self::keys().events;
+        let Ok(master) = self.master() else { return false };
+        let answers = master.ask(&[&["XLEN", &key], &["XPENDING", &key, GROUP]]);
+        let length = answers.ok().and_then(|answers| answers[0].first()?.parse().ok());
+        length.is_some_and(|length: usize| length <= BACKLOG_CALM)
     }
 
     /// With requests under way that Redis has not seen, and never will.

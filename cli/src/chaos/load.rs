@@ -2,6 +2,7 @@
 //! is kept, because what was acknowledged is half of what is compared.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use shared::clock::Clock;
 use shared::signature::Secret;
 use simulator::dice::Dice;
 use simulator::event::Event;
-use simulator::sender::{Retry, Sender, SenderError, Settings};
+use simulator::sender::{Answer, Retry, Sender, SenderError, Settings};
 use simulator::traffic::{Delivery, Plan};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,9 @@ const TIE_EVERY: usize = 50;
 const TIE_AGE_SECONDS: i64 = 3_600;
 /// Share of events that are second Event objects about one change.
 const TWINS: f64 = 0.03;
+
+/// Share of customers that belong to a connected account.
+const CONNECTED: f64 = 0.2;
 
 /// One attempt and its answer. Times are unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,17 @@ pub(super) struct Ends {
     pub patience: CancellationToken,
 }
 
+/// Where to send.
+pub(super) struct Addresses {
+    /// By way of the proxy.
+    pub url: String,
+    /// Without: it is not made for many connections.
+    pub direct_url: String,
+    pub secret: Secret,
+    /// Whether there is a surge.
+    pub surge: watch::Receiver<bool>,
+}
+
 /// What to send.
 pub(super) struct Load {
     /// Every event once, in the order of `created`.
@@ -88,6 +103,7 @@ impl Load {
     pub(super) fn new(seed: u64, start: i64, deliveries: usize) -> Self {
         let plan = Plan {
             twins: TWINS,
+            connect: CONNECTED,
             ..Plan::new(seed, 0, start)
         };
         let repeated = 1.0 / (1.0 - plan.duplicates) + ECHOES;
@@ -118,8 +134,7 @@ impl Load {
     /// again.
     pub(super) fn start(
         &self,
-        url: &str,
-        secret: Secret,
+        to: &Addresses,
         rate: f64,
         ends: Ends,
     ) -> Result<JoinHandle<Sent>, SenderError> {
@@ -128,19 +143,24 @@ impl Load {
             timeout: TIMEOUT,
             ..Settings::default()
         };
+        let sender = |url: &str| Sender::new(url, vec![to.secret.clone()], settings.clone());
+        let deliveries = self
+            .deliveries
+            .iter()
+            .map(|(event, body)| (*event, self.events[*event].id.clone(), body.clone()));
         let way = Way {
-            sender: Sender::new(url, vec![secret], settings)?,
+            sender: sender(&to.url)?,
             slots: Arc::new(Semaphore::new(CONCURRENCY)),
+            deliveries: Arc::new(deliveries.collect()),
             attempts: Arc::default(),
             clock: Clock::system(),
             ends,
         };
-        let deliveries: Vec<(usize, String, Bytes)> = self
-            .deliveries
-            .iter()
-            .map(|(event, body)| (*event, self.events[*event].id.clone(), body.clone()))
-            .collect();
-        Ok(tokio::spawn(way.send(deliveries, rate)))
+        let surging = Way {
+            sender: sender(&to.direct_url)?,
+            ..way.clone()
+        };
+        Ok(tokio::spawn(way.send(rate, surging, to.surge.clone())))
     }
 }
 
@@ -163,27 +183,33 @@ fn mix_ties(queue: &mut Vec<Delivery>, start: i64, dice: &mut Dice) {
 }
 
 #[derive(Clone)]
-struct Way {
+pub(super) struct Way {
     sender: Sender,
     slots: Arc<Semaphore>,
+    /// Event, its id, and what is sent of it.
+    deliveries: Arc<Vec<(usize, String, Bytes)>>,
     attempts: Arc<Mutex<Vec<Attempt>>>,
     clock: Clock,
     ends: Ends,
 }
 
 impl Way {
-    async fn send(self, deliveries: Vec<(usize, String, Bytes)>, rate: f64) -> Sent {
+    async fn send(self, rate: f64, surging: Self, surge: watch::Receiver<bool>) -> Sent {
         let began = Instant::now();
         let mut tasks = JoinSet::new();
-        for (number, (event, id, body)) in deliveries.into_iter().enumerate() {
-            let due = began + Duration::from_secs_f64(number as f64 / rate);
+        let begun = Arc::new(AtomicUsize::new(0));
+        let surge = tokio::spawn(super::surge::surge(surging, Arc::clone(&begun), surge));
+        for place in 0..self.deliveries.len() {
+            let due = began + Duration::from_secs_f64(place as f64 / rate);
             tokio::select! {
                 () = self.ends.enough.cancelled() => break,
                 () = sleep_until(due) => {}
             }
-            tasks.spawn(self.clone().deliver(event, id, body));
+            tasks.spawn(self.clone().deliver(place));
+            begun.fetch_add(1, Ordering::Relaxed);
         }
         let accepted = tasks.join_all().await;
+        surge.abort();
         let attempts = std::mem::take(&mut *self.attempts.lock().unwrap_or_else(PoisonError::into_inner));
         Sent {
             attempts,
@@ -193,32 +219,38 @@ impl Way {
     }
 
     /// Until it is accepted; false when patience ended before.
-    async fn deliver(self, event: usize, id: String, body: Bytes) -> bool {
+    async fn deliver(self, place: usize) -> bool {
         let mut failures = 0;
         loop {
             let slot = self.slots.acquire().await;
-            let began_ms = self.clock.unix_ms();
-            let answer = self.sender.post(body.clone()).await;
+            let answer = self.attempt(place).await;
             drop(slot);
-            let attempt = Attempt {
-                event,
-                began_ms,
-                ended_ms: self.clock.unix_ms(),
-                status: answer.status,
-                has_retry_after: answer.retry_after.is_some(),
-            };
-            self.attempts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(attempt);
             if answer.is_success() {
                 return true;
             }
             failures += 1;
+            let wait = RETRY.wait(&self.deliveries[place].1, failures, answer.retry_after);
             tokio::select! {
                 () = self.ends.patience.cancelled() => return false,
-                () = sleep(RETRY.wait(&id, failures, answer.retry_after)) => {}
+                () = sleep(wait) => {}
             }
         }
+    }
+
+    /// Once.
+    pub(super) async fn attempt(&self, place: usize) -> Answer {
+        let (event, _, body) = &self.deliveries[place];
+        let began_ms = self.clock.unix_ms();
+        let answer = self.sender.post(body.clone()).await;
+        let attempt = Attempt {
+            event: *event,
+            began_ms,
+            ended_ms: self.clock.unix_ms(),
+            status: answer.status,
+            has_retry_after: answer.retry_after.is_some(),
+        };
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.push(attempt);
+        answer
     }
 }

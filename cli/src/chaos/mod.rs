@@ -4,7 +4,10 @@
 //! broken, [`drive`] lets [`load`] send while [`deeds`] are done, and waits as [`idle`](crate::idle) does, [`mod@reference`]
 //! makes what should have come of it, [`compare`] and [`recovery`] find out what did, and [`report`] says so.
 
+mod apart;
+mod busy;
 mod children;
+mod clocks;
 mod compare;
 mod deeds;
 mod drive;
@@ -20,7 +23,12 @@ mod recovery;
 mod reference;
 mod report;
 mod run;
+mod selection;
+mod surge;
 mod ties;
+#[cfg(feature = "planted-bugs")]
+mod versions;
+mod waits;
 mod wiring;
 mod world;
 
@@ -33,6 +41,7 @@ use stack::Stack;
 use crate::{answer, fail, tool};
 use faults::FAULTS;
 use report::Report;
+use selection::Selection;
 use world::servers;
 
 pub(crate) use options::{HELP, Options};
@@ -43,8 +52,8 @@ pub(crate) fn main(options: &Options) -> ExitCode {
         list(options.json);
         return ExitCode::SUCCESS;
     }
-    let faults = match options.faults() {
-        Ok(faults) => faults,
+    let selection = match Selection::new(options) {
+        Ok(selection) => selection,
         Err(error) => {
             fail(&error);
             return ExitCode::from(EXIT_CONFIG);
@@ -55,10 +64,12 @@ pub(crate) fn main(options: &Options) -> ExitCode {
             .with("TOLLGATE_LOG_FORMAT", "text")
             .with("TOLLGATE_LOG", "error"),
     );
-    let run = || -> Result<Report, Box<dyn Error>> {
-        let stack =
-            Stack::start(servers(options.data_dir.as_deref()).on_progress(|step| say(&step.to_string())))?;
-        tokio::runtime::Runtime::new()?.block_on(run::run(options, &faults, stack))
+    let run = move || -> Result<Report, Box<dyn Error>> {
+        let stack = Stack::start(
+            servers(options.data_dir.as_deref(), selection.needs_disks())
+                .on_progress(|step| say(&step.to_string())),
+        )?;
+        tokio::runtime::Runtime::new()?.block_on(run::run(options, selection, stack))
     };
     match run() {
         Ok(report) => {

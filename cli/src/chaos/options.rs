@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 
-use super::faults::{FAULTS, Fault, find};
 use crate::idle;
 
 /// The part of the help that options cannot say.
@@ -36,7 +35,7 @@ pub(crate) struct Options {
     /// Unix seconds up to which the events' histories reach [default: now]
     #[arg(long)]
     pub start: Option<i64>,
-    /// A selection of faults that takes less than a minute
+    /// Some faults and, as the seed says, some others: less than a minute
     #[arg(long, conflicts_with_all = ["only", "duration"])]
     pub quick: bool,
     /// These faults and no others
@@ -45,6 +44,9 @@ pub(crate) struct Options {
     /// At least so long: 90s, 10m, 1h; every fault happens at least once in any case
     #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = idle::duration)]
     pub duration: Duration,
+    /// Events `busy-customer` sends
+    #[arg(long, default_value_t = 100_000, value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000_000))]
+    pub busy_events: usize,
     /// Deliveries a second
     #[arg(long, default_value_t = 200, value_parser = RangedU64ValueParser::<u32>::new().range(1..=10_000))]
     pub rate: u32,
@@ -75,35 +77,6 @@ const BUGS: [&str; 5] = [
 ];
 
 impl Options {
-    /// Which faults; or the names that are none.
-    pub(super) fn faults(&self) -> Result<Vec<&'static Fault>, String> {
-        if self.only.is_empty() {
-            return Ok(FAULTS.iter().filter(|fault| fault.quick || !self.quick).collect());
-        }
-        let unknown: Vec<&str> = self
-            .only
-            .iter()
-            .map(String::as_str)
-            .filter(|name| find(name).is_none())
-            .collect();
-        if !unknown.is_empty() {
-            let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
-            let hints: String = unknown
-                .iter()
-                .map(|name| shared::suggest::hint(name, &names))
-                .collect();
-            return Err(format!(
-                "--only: no such fault: {}{hints}; see --list",
-                unknown.join(", ")
-            ));
-        }
-        // In the order of the list, whatever the order they were named in: a seed and a selection repeat a run.
-        Ok(FAULTS
-            .iter()
-            .filter(|fault| self.only.iter().any(|name| name == fault.name))
-            .collect())
-    }
-
     /// The planted bug, where there are any.
     pub(super) fn bug(&self) -> Option<String> {
         #[cfg(feature = "planted-bugs")]

@@ -59,7 +59,7 @@ fn item(event: &Event, secret: &Secret, number: u64) -> Result<Item, Box<dyn Err
         name: DEFAULT_ENDPOINT.to_owned(),
         secrets: vec![secret.clone()],
         livemode: Some(false),
-        accounts: Accounts::default(),
+        accounts: Accounts::Any,
         token: None,
     };
     let clock = Clock::system();

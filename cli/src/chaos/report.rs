@@ -1,5 +1,7 @@
 //! What a run showed, and whether everything held.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use shared::queue::LEASE;
 
@@ -14,6 +16,15 @@ const TAKEN_OVER_MAX_MS: i64 = LEASE.as_millis() as i64 + 3_000;
 const ANSWER_MAX_MS: i64 = 5_000;
 /// Lines of log in the busiest second of a process: what a person can still read.
 const LINES_PER_SECOND_MAX: usize = 100;
+/// How long an event may wait because another one kills whoever handles it: it was there at the first death, in a chunk
+/// of suspects at the second, and then waits until it comes alone.
+const CRASH_LOOP_WAIT_MAX_MS: i64 = 3 * TAKEN_OVER_MAX_MS;
+/// All but one in a hundred are there at one death at most.
+const CRASH_LOOP_WAIT_P99_MAX_MS: i64 = TAKEN_OVER_MAX_MS;
+/// And half of them do not notice.
+const CRASH_LOOP_WAIT_MEDIAN_MAX_MS: i64 = 1_000;
+/// What one busy customer may do to the others' p99.
+const BUSY_P99_FACTOR: i64 = 2;
 /// Growth of a process, whatever the backlog.
 const GROWTH_MAX_KIB: u64 = 128 * 1024;
 
@@ -43,6 +54,8 @@ pub(super) struct Report {
     pub ledger: Found,
     pub longest_take_over_ms: Option<i64>,
     pub timeline: Vec<Line>,
+    /// Faults that cannot be made here, and why.
+    pub not_run: BTreeMap<&'static str, String>,
     pub processes: Vec<Seen>,
     pub promises: Vec<Promise>,
 }
@@ -87,13 +100,17 @@ impl Report {
             ),
             promise(
                 "ingest always answers, and says when to come back",
-                self.answers.without_retry_after + self.answers.unexplained_silence == 0
+                self.answers.without_retry_after
+                    + self.answers.unexplained_silence
+                    + self.answers.unexplained_refusals
+                    == 0
                     && self.answers.slowest_ms <= ANSWER_MAX_MS,
                 format!(
-                    "slowest {} ms, {} silent, {} without Retry-After",
+                    "slowest {} ms, {} silent, {} without Retry-After, {} refused for good",
                     self.answers.slowest_ms,
                     self.answers.unexplained_silence,
-                    self.answers.without_retry_after
+                    self.answers.without_retry_after,
+                    self.answers.unexplained_refusals
                 ),
             ),
             promise("no process ends by itself", ended.is_empty(), ended.join(", ")),
@@ -107,9 +124,57 @@ impl Report {
                 growth <= GROWTH_MAX_KIB,
                 format!("grew by {} MiB at most", growth / 1024),
             ),
+            self.everything_broke(),
         ];
+        self.promises.extend(self.crash_loops());
+        self.promises.extend(self.busy_customers());
         self.held = self.promises.iter().all(|promise| promise.held);
         self
+    }
+
+    /// A fault that did not come about proves nothing.
+    fn everything_broke(&self) -> Promise {
+        let missed = self
+            .timeline
+            .iter()
+            .filter_map(|line| Some(format!("{}: {}", line.fault, line.missed?)));
+        let missed: Vec<String> = missed.collect();
+        promise("every fault came about", missed.is_empty(), missed.join(", "))
+    }
+
+    fn crash_loops(&self) -> Option<Promise> {
+        let lines = self.timeline.iter().filter(|line| line.is_crash_loop);
+        let most = lines.clone().map(|line| line.waits.max_ms).max()?;
+        let p99 = lines.clone().map(|line| line.waits.p99_ms).max()?;
+        let median = lines.map(|line| line.waits.p50_ms).max()?;
+        let is_held = most <= CRASH_LOOP_WAIT_MAX_MS
+            && p99 <= CRASH_LOOP_WAIT_P99_MAX_MS
+            && median <= CRASH_LOOP_WAIT_MEDIAN_MAX_MS;
+        Some(promise(
+            "who kills its worker does not hold up the others",
+            is_held,
+            format!("they wait {median} ms (median), {p99} ms (p99), {most} ms (longest)"),
+        ))
+    }
+
+    fn busy_customers(&self) -> Vec<Promise> {
+        let lines = self.timeline.iter().filter_map(|line| line.busy.as_ref());
+        let promises = lines.flat_map(|busy| {
+            let (before, meanwhile) = (busy.before.p99_ms, busy.meanwhile.p99_ms);
+            [
+                promise(
+                    "a busy customer does not hold up the others",
+                    meanwhile <= before * BUSY_P99_FACTOR,
+                    format!("p99 from acceptance to commit {before} ms, then {meanwhile} ms"),
+                ),
+                promise(
+                    "events of one customer never run at the same time",
+                    busy.overlaps == 0,
+                    format!("{} met another one of theirs under way", busy.overlaps),
+                ),
+            ]
+        });
+        promises.collect()
     }
 
     fn busiest(&self) -> usize {
@@ -134,6 +199,9 @@ impl Report {
             return answer(&tool::json(self));
         }
         self.show_timeline();
+        for (fault, reason) in &self.not_run {
+            answer(&format!("NOT RUN   {fault}: {reason}"));
+        }
         self.show_processes();
         self.show_findings();
         answer("");
@@ -145,16 +213,25 @@ impl Report {
 
     fn show_timeline(&self) {
         let ms = |ms: Option<i64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
-        answer("\n      at  fault                       lasted   accepting  committing  taken over");
+        answer(
+            "\n      at  fault                          lasted   accepting  committing  taken over   \
+             refused   slowest   p99 wait   max wait  lines/s   most",
+        );
         for line in &self.timeline {
             answer(&format!(
-                "{:>6.1} s  {:<25} {:>6} ms {:>11} {:>11} {:>11}  {}",
+                "{:>6.1} s  {:<25} {:>9} ms {:>11} {:>11} {:>11} {:>9} {:>6} ms {:>7} ms {:>7} ms {:>8} {:>2} MiB  {}",
                 line.at_ms as f64 / 1000.0,
                 line.fault,
                 line.lasted_ms,
                 ms(line.accepting_after_ms),
                 ms(line.committing_after_ms),
                 ms(line.taken_over_after_ms),
+                line.refused,
+                line.slowest_ms,
+                line.waits.p99_ms,
+                line.waits.max_ms,
+                line.log_lines_per_second_max,
+                line.memory_max_kib / 1024,
                 line.detail
             ));
         }

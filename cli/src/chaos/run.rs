@@ -2,26 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use stack::Stack;
 use store::Store;
 
 use super::compare::{Findings, Found, Outcome, Said, compare};
 use super::drive::{wait_until_idle, work};
-use super::faults::Fault;
 use super::intent::Intent;
 use super::load::{Load, Sent};
-use super::recovery::{Happened, answers, lines};
+use super::recovery::{Happened, Records, answers, lines};
 use super::report::Report;
+use super::selection::Selection;
+use super::waits::Waits;
 use super::world::World;
 use super::{Options, reference, say};
 use crate::ledger;
 
-/// Longest until everything is done, after the load: a connection that never answers is left after a minute.
-const IDLE_LIMIT: Duration = Duration::from_secs(120);
-/// The same for `--quick`, in which there is no such connection: a lease, and the work.
-const QUICK_IDLE_LIMIT: Duration = Duration::from_secs(25);
 /// Violations of the ledger that are read.
 const VIOLATIONS_MAX: u32 = 1_000;
 
@@ -33,15 +30,16 @@ struct Over {
     happened: Vec<Happened>,
     not_idle: Option<String>,
     recovered_ms: u128,
+    not_run: BTreeMap<&'static str, String>,
 }
 
 /// Starts everything on `stack`, breaks it, and finds out what came of it.
 pub(super) async fn run(
     options: &Options,
-    faults: &[&'static Fault],
+    selection: Selection,
     stack: Stack,
 ) -> Result<Report, Box<dyn Error>> {
-    let intent = Intent::new(options, faults)?;
+    let intent = Intent::new(options, &selection)?;
     let mut world = World::start(stack, &intent.roles).await?;
     let (seed, start) = (intent.seed, intent.start);
     let (count, seconds) = (intent.slots.len(), intent.lasts.as_secs());
@@ -52,11 +50,8 @@ pub(super) async fn run(
     let (began, began_ms) = (Instant::now(), world.clock.unix_ms());
     let (sent, happened) = work(&mut world, &intent, began).await?;
     let load_over = Instant::now();
-    let limit = if options.quick {
-        QUICK_IDLE_LIMIT
-    } else {
-        IDLE_LIMIT
-    };
+    let limit = selection.faults.iter().map(|fault| fault.idle_limit()).max();
+    let limit = limit.unwrap_or_default();
     let not_idle = wait_until_idle(&mut world, limit).await?;
     let recovered_ms = load_over.elapsed().as_millis();
     watching.abort();
@@ -68,6 +63,7 @@ pub(super) async fn run(
         happened,
         not_idle,
         recovered_ms,
+        not_run: selection.not_run,
     };
     conclude(&world, intent, over).await
 }
@@ -75,7 +71,15 @@ pub(super) async fn run(
 async fn conclude(world: &World, intent: Intent, over: Over) -> Result<Report, Box<dyn Error>> {
     let Over { sent, happened, .. } = over;
     let trial = outcome(&world.store).await?;
-    let timeline = lines(over.began_ms, &happened, &sent.attempts, &trial.kept);
+    let processes = world.seen();
+    let records = Records {
+        began_ms: over.began_ms,
+        attempts: &sent.attempts,
+        kept: &trial.kept,
+        waits: &Waits::new(&intent.load, &sent.attempts, &trial.kept),
+        processes: &processes,
+    };
+    let timeline = lines(&records, &happened);
     let kept = trial.kept.len();
     let (acknowledged, findings) = find(world, &intent.load, &sent, trial).await?;
     let report = Report {
@@ -96,7 +100,8 @@ async fn conclude(world: &World, intent: Intent, over: Over) -> Result<Report, B
         ledger: check_ledger(&world.store).await?,
         longest_take_over_ms: timeline.iter().filter_map(|line| line.taken_over_after_ms).max(),
         timeline,
-        processes: world.seen(),
+        not_run: over.not_run,
+        processes,
         promises: Vec::new(),
     };
     Ok(report.judge())
@@ -109,8 +114,7 @@ async fn find(
     sent: &Sent,
     trial: Outcome,
 ) -> Result<(usize, Findings), Box<dyn Error>> {
-    #[cfg(feature = "planted-bugs")]
-    let (trial, poisoned) = world.take_poisons(trial);
+    let (trial, apart) = world.take_apart(trial);
     let kept: BTreeSet<&str> = trial.kept.iter().map(|kept| kept.id.as_str()).collect();
     let url = world.stack.database_url().ok_or("no Postgres")?;
     let reference = reference::apply(&world.store, &url, &load.events, &kept, &World::secret()).await?;
@@ -125,22 +129,26 @@ async fn find(
             .entry(&load.events[attempt.event].id)
             .or_default() += 1;
     }
-    let findings = compare(&said, &trial, &outcome(&reference).await?);
-    #[cfg(feature = "planted-bugs")]
-    let findings = findings.and_wrong(poisoned);
+    let findings = compare(&said, &trial, &outcome(&reference).await?).and_wrong(apart);
     reference.close().await;
     Ok((said.acknowledged.len(), findings))
 }
 
 async fn outcome(store: &Store) -> Result<Outcome, Box<dyn Error>> {
     let redeliveries = store.kept_redeliveries().await?;
+    let kept = store.kept_events().await?;
+    let accounts: BTreeSet<&str> = kept.iter().map(|kept| kept.account.as_str()).collect();
+    let mut states = BTreeMap::new();
+    for account in accounts {
+        states.insert(account.to_owned(), store.state(account).await?);
+    }
     Ok(Outcome {
-        kept: store.kept_events().await?,
+        kept,
         redeliveries: redeliveries
             .into_iter()
             .map(|(id, count)| (id, usize::try_from(count).unwrap_or(0)))
             .collect(),
-        state: store.state("").await?,
+        states,
         moved: store.moved().await?,
         notices: store.notices().await?,
     })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
 
+use shared::queue::Durability;
 use stack::{Proxy, Stack};
 
 use super::children::Child;
@@ -11,12 +12,21 @@ use super::faults::Way;
 use super::world::{PREFIX, SECRET, local};
 use crate::own::free_address;
 
+/// Connections ingest serves at once: few, so that they can be used up.
+const CONNECTIONS_MAX: u32 = 512;
+/// Events in Redis above which ingest takes no more: few, so that there can be more.
+const BACKLOG_MAX: u32 = 5_000;
+
 /// How the roles are run.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Roles {
     pub workers: usize,
     /// Whether Redis has a replica that has to confirm.
     pub with_replica: bool,
+    /// How many events a busy customer has.
+    pub busy_events: usize,
+    /// What ingest demands of Redis.
+    pub durability: Durability,
     /// The name of a planted bug.
     pub bug: Option<String>,
 }
@@ -24,7 +34,7 @@ pub(super) struct Roles {
 /// The proxies, and where ingest listens behind its own.
 pub(super) struct Wiring {
     pub proxies: BTreeMap<Way, Proxy>,
-    ingest: SocketAddr,
+    pub ingest: SocketAddr,
 }
 
 type Settings = BTreeMap<&'static str, String>;
@@ -81,12 +91,15 @@ impl Wiring {
             ("STRIPE_WEBHOOK_SECRET", SECRET.to_owned()),
             ("TOLLGATE_INGEST_ADDR", self.ingest.to_string()),
             ("TOLLGATE_INGEST_ADMIN_ADDR", admin.to_owned()),
-            ("TOLLGATE_REDIS_DURABILITY", "always".to_owned()),
+            ("TOLLGATE_REDIS_DURABILITY", roles.durability.to_string()),
             (
                 "TOLLGATE_REDIS_REPLICAS",
                 u8::from(roles.with_replica).to_string(),
             ),
             ("TOLLGATE_ENDPOINT_DEFAULT_LIVEMODE", "false".to_owned()),
+            ("TOLLGATE_ENDPOINT_DEFAULT_ACCOUNTS", "any".to_owned()),
+            ("TOLLGATE_INGEST_CONNECTIONS_MAX", CONNECTIONS_MAX.to_string()),
+            ("TOLLGATE_BACKLOG_MAX", BACKLOG_MAX.to_string()),
         ]);
         Ok(settings)
     }
@@ -115,7 +128,29 @@ impl Wiring {
             ("REDIS_URL", redis_url),
             ("TOLLGATE_REDIS_PREFIX", PREFIX.to_owned()),
         ]);
-        settings.extend(roles.bug.clone().map(|bug| ("TOLLGATE_PLANTED_BUG", bug)));
+        settings.extend(planted(stack, roles));
         Ok(settings)
     }
+}
+
+/// What makes mistakes.
+#[cfg(feature = "planted-bugs")]
+fn planted(stack: &Stack, roles: &Roles) -> Settings {
+    use shared::planted::{PLANTED_BUG, PLANTED_CLOCK};
+    let clock = clock_file(stack).display().to_string();
+    Settings::from([
+        (PLANTED_BUG, roles.bug.clone().unwrap_or_default()),
+        (PLANTED_CLOCK, clock),
+    ])
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn planted(_: &Stack, _: &Roles) -> Settings {
+    Settings::new()
+}
+
+/// By how much the roles' clocks are wrong.
+#[cfg(feature = "planted-bugs")]
+pub(super) fn clock_file(stack: &Stack) -> std::path::PathBuf {
+    stack.dir().join("clock")
 }

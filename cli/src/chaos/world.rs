@@ -11,9 +11,11 @@ use shared::queue::Keys;
 use shared::signature::Secret;
 use stack::{Fsync, Proxy, RedisOptions, RedisServer, Stack};
 use store::{Store, Tx};
+use tokio::sync::watch;
 
 use super::children::{Child, Seen, wait_until_ready};
 use super::faults::Way;
+use super::load::Addresses;
 use super::wiring::{Roles, Wiring};
 
 /// First word of the Redis keys.
@@ -24,6 +26,10 @@ pub(super) const SECRET: &str = "whsec_chaos";
 const CONNECTIONS_MAX: u32 = 2;
 /// Connections Postgres allows: few, so that they can be used up.
 const POSTGRES_CONNECTIONS_MAX: u32 = 60;
+/// Disks, when they have to be small: more than a run of some minutes writes.
+const REDIS_DISK_BYTES: u64 = 1024 * 1024 * 1024;
+/// See [`REDIS_DISK_BYTES`]; the write-ahead log alone may take 1 GiB.
+const POSTGRES_DISK_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// How often processes are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -41,9 +47,14 @@ pub(super) struct World {
     pub is_failed_over: bool,
     /// How often each event was in Redis when somebody emptied it.
     pub gap: BTreeMap<String, usize>,
-    /// Events that were sent to do harm, and what has to become of them.
-    #[cfg(feature = "planted-bugs")]
-    pub poisons: BTreeMap<String, &'static str>,
+    /// Events that were sent beside the load, and what has to become of them.
+    pub apart: BTreeMap<String, &'static str>,
+    /// Whether everything is sent again and again.
+    pub surge: watch::Sender<bool>,
+    /// How many events a busy customer has.
+    pub busy_events: usize,
+    /// Where ingest listens.
+    pub ingest: SocketAddr,
     pub clock: Clock,
     // Last, so that everything above is dropped before the servers stop.
     pub stack: Stack,
@@ -57,12 +68,16 @@ fn durable() -> RedisOptions {
     }
 }
 
-/// The servers: as durable as Tollgate claims to be.
-pub(super) fn servers(data_dir: Option<&Path>) -> stack::Options {
+/// The servers: as durable as Tollgate claims to be. With disks of their own, which are in memory, a sync costs nothing.
+pub(super) fn servers(data_dir: Option<&Path>, with_disks: bool) -> stack::Options {
     let mut options = stack::Options::durable();
     options.data_dir = data_dir.map(Path::to_owned);
+    if let Some(redis) = &mut options.redis {
+        redis.disk = with_disks.then_some(REDIS_DISK_BYTES);
+    }
     if let Some(postgres) = &mut options.postgres {
         postgres.max_connections = POSTGRES_CONNECTIONS_MAX;
+        postgres.disk = with_disks.then_some(POSTGRES_DISK_BYTES);
     }
     options
 }
@@ -91,8 +106,10 @@ impl World {
                 .transpose()?,
             is_failed_over: false,
             gap: BTreeMap::new(),
-            #[cfg(feature = "planted-bugs")]
-            poisons: BTreeMap::new(),
+            apart: BTreeMap::new(),
+            surge: watch::Sender::new(false),
+            busy_events: roles.busy_events,
+            ingest: wiring.ingest,
             clock: Clock::system(),
             stack,
         };
@@ -107,9 +124,21 @@ impl World {
         Ok(world)
     }
 
-    /// The address of the webhooks, by way of the proxy.
-    pub(super) fn url(&self) -> String {
-        format!("http://{}{}", self.proxies[&Way::Sender].address(), ingest::PATH)
+    /// Where the load goes.
+    pub(super) fn addresses(&self) -> Addresses {
+        let url = |address: SocketAddr| format!("http://{address}{}", ingest::PATH);
+        Addresses {
+            url: url(self.proxies[&Way::Sender].address()),
+            direct_url: url(self.ingest),
+            secret: Self::secret(),
+            surge: self.surge.subscribe(),
+        }
+    }
+
+    /// By how much the clocks of ingest and the workers are wrong.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) fn clock_file(&self) -> std::path::PathBuf {
+        super::wiring::clock_file(&self.stack)
     }
 
     pub(super) fn secret() -> Secret {

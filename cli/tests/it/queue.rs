@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redis::streams::StreamRangeReply;
 use shared::queue::{Claimed, Consumer, DELIVERIES_MAX, GROUP, LEASE, Probe, Settled, StreamId};
 
 use crate::support::{Rig, customer};
@@ -221,13 +222,12 @@ async fn entries_of_a_newer_layout_wait_as_they_are_for_a_build_that_reads_them(
     let mut redis = rig.redis().await;
     let mut range = redis::cmd("XRANGE");
     range.arg(keys.newer_of(2)).arg("-").arg("+");
-    let waiting: Vec<(String, Vec<(String, Vec<u8>)>)> = range.query_async(&mut redis).await.expect("a list");
-    let fields: Vec<(&str, &[u8])> = waiting[0]
-        .1
-        .iter()
-        .map(|(name, value)| (&**name, &**value))
-        .collect();
-    assert_eq!((waiting.len(), &fields[..]), (1, &newer[..]));
+    let waiting: StreamRangeReply = range.query_async(&mut redis).await.expect("a list");
+    let kept = |name: &str| waiting.ids[0].get::<Vec<u8>>(name);
+    assert_eq!((waiting.ids.len(), waiting.ids[0].map.len()), (1, newer.len()));
+    for (name, value) in newer {
+        assert_eq!(kept(name).as_deref(), Some(value), "{name}");
+    }
     let mut probe = Probe::new(&rig.redis_url, keys).expect("an URL");
     let depth = probe.depth(0).await.expect("an answer");
     assert_eq!((depth.entries, depth.in_flight, depth.newer), (0, 0, 1));

@@ -1,9 +1,14 @@
 //! For trials, in which the whole is broken on purpose: what is there, row by row, and what an administrator can do to
 //! a database. No role uses it.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::{Store, StoreError};
+
+/// How long locks taken in the wrong order are held before the next ones are taken.
+const CROSSING: Duration = Duration::from_millis(150);
 
 /// A row of `events`, as far as it can be compared with what was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +61,19 @@ impl Store {
             })
         };
         Ok(rows.iter().map(kept).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Whether an event is there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_event(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM events WHERE id = $1)")
+                .bind(id)
+                .fetch_one(self.pool())
+                .await?,
+        )
     }
 
     /// How many deliveries beside the first are kept of each event, by id.
@@ -133,6 +151,64 @@ impl Store {
         )
         .fetch_one(self.pool())
         .await?)
+    }
+
+    /// Locks all objects in the opposite order of the workers', the first half a moment before the second, and lets them
+    /// go. Whoever has locked one of the second half meanwhile and wants one of the first is ended by Postgres.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn cross_locks(&self) -> Result<(), StoreError> {
+        const HALVES: [&str; 2] = [
+            "SELECT 1 FROM objects WHERE (account, kind, id) >= (SELECT account, kind, id FROM objects
+                 ORDER BY account, kind, id OFFSET (SELECT count(*) / 2 FROM objects) LIMIT 1)
+             ORDER BY account DESC, kind DESC, id DESC FOR UPDATE",
+            "SELECT 1 FROM objects ORDER BY account DESC, kind DESC, id DESC FOR UPDATE",
+        ];
+        let mut tx = self.pool().begin().await?;
+        // The workers notice first, and so it is one of theirs that is ended.
+        sqlx::raw_sql("SET LOCAL deadlock_timeout = '1min'")
+            .execute(&mut *tx)
+            .await?;
+        for half in HALVES {
+            sqlx::raw_sql(half).execute(&mut *tx).await?;
+            tokio::time::sleep(CROSSING).await;
+        }
+        Ok(tx.rollback().await?)
+    }
+
+    /// From now on counts the events about an object whose id begins so that meet another one's transaction under way.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the prefix must be a plain word.
+    pub async fn watch_overlaps(&self, prefix: &str) -> Result<(), StoreError> {
+        // A sequence counts whatever becomes of the transaction.
+        let sql = format!(
+            "CREATE SEQUENCE IF NOT EXISTS noted_overlaps;
+             CREATE OR REPLACE FUNCTION note_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 IF NOT pg_try_advisory_xact_lock(hashtextextended(NEW.object_id, 0)) THEN
+                     PERFORM nextval('noted_overlaps');
+                 END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE OR REPLACE TRIGGER note_overlap BEFORE INSERT ON events FOR EACH ROW
+                 WHEN (starts_with(NEW.object_id, '{prefix}')) EXECUTE FUNCTION note_overlap()"
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.pool()).await?;
+        Ok(())
+    }
+
+    /// How often that was.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn overlaps(&self) -> Result<i64, StoreError> {
+        Ok(
+            sqlx::query_scalar("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM noted_overlaps")
+                .fetch_one(self.pool())
+                .await?,
+        )
     }
 
     /// Makes another database on this server.

@@ -76,10 +76,17 @@ fn what_is_there_twice_or_was_never_sent_is_named() {
 fn states_credits_and_notices_are_compared_by_id() {
     let mut trial = outcome(&["a"]);
     let mut reference = outcome(&["a"]);
-    trial.state =
-        json!({"subs": {"s1": {"state": "active", "user": "u"}, "s2": {}}, "events": {"deliveries": 3}});
-    reference.state =
-        json!({"subs": {"s1": {"state": "canceled", "user": "u"}}, "events": {"deliveries": 1}});
+    let state = |account: &str, state: Value| BTreeMap::from([(account.to_owned(), state)]);
+    let mut states = state(
+        "",
+        json!({"subs": {"s1": {"state": "active", "user": "u"}, "s2": {}}, "events": {"deliveries": 3}}),
+    );
+    states.extend(state("acct_1", json!({"subs": {"s1": {"state": "active"}}})));
+    trial.states = states;
+    reference.states = state(
+        "",
+        json!({"subs": {"s1": {"state": "canceled", "user": "u"}}, "events": {"deliveries": 1}}),
+    );
     reference.notices = vec![" payment.failed:in_1".to_owned()];
     let moved = |credits| Moved {
         account: String::new(),
@@ -96,6 +103,7 @@ fn states_credits_and_notices_are_compared_by_id() {
         [
             "credits grant:in_1 of user u: is 200, should be 100",
             "notice payment.failed:in_1: is not there, should be true",
+            r#"subs acct_1 s1: is {"state":"active"}, should not be there"#,
             r#"subs s1: state is "active", should be "canceled""#,
             "subs s2: is {}, should not be there",
         ]

@@ -1,0 +1,49 @@
+//! Clocks that are wrong: those of ingest and of the workers, which read the time from one place that can be told to be
+//! wrong; and Redis's, whose every use is the age of a lease.
+
+use std::error::Error;
+
+use shared::queue::GROUP;
+
+use super::world::World;
+
+/// What a lease looks like after Redis's clock was set forward.
+const AN_HOUR_MS: &str = "3600000";
+
+impl World {
+    /// Sets the clocks of ingest and all workers so far forward, or back.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) fn set_clocks(&self, wrong_by_ms: i64) -> std::io::Result<()> {
+        std::fs::write(self.clock_file(), wrong_by_ms.to_string())
+    }
+
+    /// Forward, back, and right again.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) async fn step_clocks(&self, by: std::time::Duration) -> std::io::Result<()> {
+        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        for wrong_by in [ms, -ms] {
+            self.set_clocks(wrong_by)?;
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        self.set_clocks(0)
+    }
+
+    /// Lets all leases look run out while who holds them lives: what they look like after Redis's clock was set forward.
+    pub(super) async fn lapse_leases(&mut self) -> Result<usize, Box<dyn Error>> {
+        let key = Self::keys().events;
+        self.fill_hands().await?;
+        let answers = self
+            .master()?
+            .ask(&[&["XPENDING", &key, GROUP, "-", "+", "100000"]])?;
+        // Id, consumer, idle time, deliveries.
+        let pending: Vec<(&str, &str)> = answers[0].chunks(4).map(|it| (&*it[0], &*it[1])).collect();
+        for (id, consumer) in &pending {
+            let claim = [
+                "XCLAIM", &key, GROUP, consumer, "0", id, "IDLE", AN_HOUR_MS, "JUSTID",
+            ];
+            self.master()?.ask(&[&claim])?;
+        }
+        self.empty_hands();
+        Ok(pending.len())
+    }
+}
