@@ -71,31 +71,31 @@ async fn faults_are_listed_and_unknown_ones_refused() {
 #[cfg(feature = "planted-bugs")]
 #[tokio::test(flavor = "multi_thread")]
 async fn every_planted_bug_is_found() {
-    let bugs = [
-        None,
-        Some(("acknowledge-before-commit", "lost")),
-        Some(("answer-before-xadd", "lost")),
-        Some(("no-reclaim", "lost")),
-        Some(("tie-by-less-than", "wrong")),
-        Some(("check-then-insert", "doubled")),
-    ];
-    let runs = bugs.map(|bug| {
-        tokio::spawn(async move {
-            let faults = "kill-worker,kill-ingest,flush-scripts";
-            let mut args = vec!["--json", "--seed", "1", "--rate", "120", "--only", faults];
-            args.extend(bug.iter().flat_map(|(name, _)| ["--with-bug", name]));
-            let ended = chaos(&args).await;
-            let Some((name, finding)) = bug else {
-                return assert_eq!(ended.code, Some(0), "{ended:?}");
-            };
-            assert_eq!(ended.code, Some(1), "{name}: {ended:?}");
-            let count = report(&ended)[finding]["count"].as_u64();
-            assert!(count > Some(0), "{name}: {ended:?}");
-        })
-    });
-    for run in runs {
-        run.await.expect("as it should be");
+    tokio::join!(
+        is_found(None),
+        is_found(Some(("acknowledge-before-commit", "lost"))),
+        is_found(Some(("answer-before-xadd", "lost"))),
+        is_found(Some(("no-reclaim", "lost"))),
+        is_found(Some(("tie-by-less-than", "wrong"))),
+        is_found(Some(("check-then-insert", "doubled"))),
+    );
+}
+
+/// Faults that each of the bugs shows in, and what it is found as.
+#[cfg(feature = "planted-bugs")]
+async fn is_found(bug: Option<(&str, &str)>) {
+    let faults = "kill-worker,kill-ingest,flush-scripts";
+    let mut args = vec!["--json", "--seed", "1", "--rate", "120", "--only", faults];
+    if let Some((name, _)) = bug {
+        args.extend(["--with-bug", name]);
     }
+    let ended = chaos(&args).await;
+    let Some((name, finding)) = bug else {
+        return assert_eq!(ended.code, Some(0), "{ended:?}");
+    };
+    assert_eq!(ended.code, Some(1), "{name}: {ended:?}");
+    let count = report(&ended)[finding]["count"].as_u64();
+    assert!(count > Some(0), "{name}: {ended:?}");
 }
 
 /// With two killers in one run, their neighbours are there at many deaths.
