@@ -22,6 +22,8 @@ const CONNECTION_LIMIT: Duration = Duration::from_millis(300);
 const CONNECTIONS_MAX: u32 = 100;
 /// Counts them in each worker.
 const CONTENTION: &str = "tollgate_worker_contention_total ";
+/// Until the workers have got into the way of somebody who locks in another order.
+const CROSSING: Duration = Duration::from_millis(200);
 /// Longest until two transactions have been in each other's way.
 const DEADLOCK_LIMIT: Duration = Duration::from_secs(10);
 /// Longer than a restart takes.
@@ -139,7 +141,12 @@ impl World {
         let before = self.contentions().await;
         let deadline = Instant::now() + DEADLOCK_LIMIT;
         loop {
-            self.store.cross_locks().await?;
+            // Many events at once are of both halves.
+            self.fill_hands().await?;
+            let crossing = self.store.begin_crossing().await?;
+            self.empty_hands();
+            tokio::time::sleep(CROSSING).await;
+            crossing.end().await?;
             let since = self.contentions().await.saturating_sub(before);
             if since > 0 || Instant::now() >= deadline {
                 return Ok(since);

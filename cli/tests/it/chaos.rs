@@ -7,11 +7,11 @@ use shared::config::Env;
 
 use crate::support::process::{Ended, Tollgate};
 
-/// Servers, a lease, and the comparison, in a debug build on a busy machine.
-const LIMIT: Duration = Duration::from_secs(150);
+/// Servers, leases one after another, and the comparison, in a debug build on a busy machine.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// As on a machine with nothing configured.
-async fn chaos(args: &[&str]) -> Ended {
+pub async fn chaos(args: &[&str]) -> Ended {
     let inherited = Env::of_process();
     let ours = ["TOLLGATE_", "STRIPE_", "REDIS_URL", "DATABASE_URL"];
     let names = inherited.names("");
@@ -29,7 +29,7 @@ async fn chaos(args: &[&str]) -> Ended {
     }
 }
 
-fn report(ended: &Ended) -> Value {
+pub fn report(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
@@ -65,58 +65,4 @@ async fn faults_are_listed_and_unknown_ones_refused() {
     let wrong = chaos(&["--only", "kill-redis,kill-wroker"]).await;
     assert_eq!(wrong.code, Some(78), "{wrong:?}");
     assert!(wrong.stderr.contains("did you mean kill-worker?"), "{wrong:?}");
-}
-
-/// Whoever looks for mistakes has to be shown some, and nothing where there is none.
-#[cfg(feature = "planted-bugs")]
-#[tokio::test(flavor = "multi_thread")]
-async fn every_planted_bug_is_found() {
-    tokio::join!(
-        is_found(None),
-        is_found(Some(("acknowledge-before-commit", "lost"))),
-        is_found(Some(("answer-before-xadd", "lost"))),
-        is_found(Some(("no-reclaim", "lost"))),
-        is_found(Some(("tie-by-less-than", "wrong"))),
-        is_found(Some(("check-then-insert", "doubled"))),
-    );
-}
-
-/// Faults that each of the bugs shows in, and what it is found as.
-#[cfg(feature = "planted-bugs")]
-async fn is_found(bug: Option<(&str, &str)>) {
-    let faults = "kill-worker,kill-ingest,flush-scripts";
-    let mut args = vec!["--json", "--seed", "1", "--rate", "120", "--only", faults];
-    if let Some((name, _)) = bug {
-        args.extend(["--with-bug", name]);
-    }
-    let ended = chaos(&args).await;
-    let Some((name, finding)) = bug else {
-        return assert_eq!(ended.code, Some(0), "{ended:?}");
-    };
-    assert_eq!(ended.code, Some(1), "{name}: {ended:?}");
-    let count = report(&ended)[finding]["count"].as_u64();
-    assert!(count > Some(0), "{name}: {ended:?}");
-}
-
-/// With two killers in one run, their neighbours are there at many deaths.
-#[cfg(feature = "planted-bugs")]
-#[tokio::test(flavor = "multi_thread")]
-async fn who_kills_its_worker_is_set_aside_and_nobody_else() {
-    let ended = chaos(&["--json", "--seed", "1", "--only", "poison-panic,poison-abort"]).await;
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-}
-
-#[cfg(feature = "planted-bugs")]
-#[tokio::test(flavor = "multi_thread")]
-async fn who_hangs_is_ended_and_set_aside_and_nobody_else() {
-    let ended = chaos(&["--json", "--seed", "1", "--only", "poison-hang"]).await;
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-}
-
-#[cfg(feature = "planted-bugs")]
-#[tokio::test(flavor = "multi_thread")]
-async fn wrong_clocks_and_two_builds_at_once_change_nothing() {
-    let faults = "step-clocks-minutes,step-clocks-hours,upgrade";
-    let ended = chaos(&["--json", "--seed", "1", "--only", faults]).await;
-    assert_eq!(ended.code, Some(0), "{ended:?}");
 }

@@ -16,6 +16,8 @@ mod fixtures;
 mod idle;
 mod ledger;
 mod lives;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod processes;
 mod queue;
 mod races;

@@ -50,7 +50,7 @@ pub use schema::{SchemaError, migrations};
 pub use state::Waiting;
 pub use summary::{ExampleRows, Tally};
 pub use terms::SeenTerms;
-pub use trial::{Kept, Moved};
+pub use trial::{Crossing, Kept, Moved};
 pub use tx::Tx;
 
 /// Longest wait for a connection from the pool.

@@ -1,14 +1,26 @@
 //! For trials, in which the whole is broken on purpose: what is there, row by row, and what an administrator can do to
 //! a database. No role uses it.
 
-use std::time::Duration;
-
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Postgres, Row, Transaction};
 
 use crate::{Store, StoreError};
 
-/// How long locks taken in the wrong order are held before the next ones are taken.
-const CROSSING: Duration = Duration::from_millis(150);
+/// Somebody who locks in the opposite order of the workers', in mid-way.
+#[derive(Debug)]
+pub struct Crossing(Transaction<'static, Postgres>);
+
+impl Crossing {
+    /// Locks the first half, too: whoever has locked of it meanwhile, and waits for one of the second, is ended by
+    /// Postgres. Then lets all go.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end(mut self) -> Result<(), StoreError> {
+        let sql = "SELECT 1 FROM objects ORDER BY account DESC, kind DESC, id DESC FOR UPDATE";
+        sqlx::raw_sql(sql).execute(&mut *self.0).await?;
+        Ok(self.0.rollback().await?)
+    }
+}
 
 /// A row of `events`, as far as it can be compared with what was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,28 +165,19 @@ impl Store {
         .await?)
     }
 
-    /// Locks all objects in the opposite order of the workers', the first half a moment before the second, and lets them
-    /// go. Whoever has locked one of the second half meanwhile and wants one of the first is ended by Postgres.
+    /// Locks the second half of all objects. The workers lock from the first on.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn cross_locks(&self) -> Result<(), StoreError> {
-        const HALVES: [&str; 2] = [
-            "SELECT 1 FROM objects WHERE (account, kind, id) >= (SELECT account, kind, id FROM objects
-                 ORDER BY account, kind, id OFFSET (SELECT count(*) / 2 FROM objects) LIMIT 1)
-             ORDER BY account DESC, kind DESC, id DESC FOR UPDATE",
-            "SELECT 1 FROM objects ORDER BY account DESC, kind DESC, id DESC FOR UPDATE",
-        ];
+    pub async fn begin_crossing(&self) -> Result<Crossing, StoreError> {
         let mut tx = self.pool().begin().await?;
         // The workers notice first, and so it is one of theirs that is ended.
-        sqlx::raw_sql("SET LOCAL deadlock_timeout = '1min'")
-            .execute(&mut *tx)
-            .await?;
-        for half in HALVES {
-            sqlx::raw_sql(half).execute(&mut *tx).await?;
-            tokio::time::sleep(CROSSING).await;
-        }
-        Ok(tx.rollback().await?)
+        let sql = "SET LOCAL deadlock_timeout = '1min';
+             SELECT 1 FROM objects WHERE (account, kind, id) >= (SELECT account, kind, id FROM objects
+                 ORDER BY account, kind, id OFFSET (SELECT count(*) / 2 FROM objects) LIMIT 1)
+             ORDER BY account DESC, kind DESC, id DESC FOR UPDATE";
+        sqlx::raw_sql(sql).execute(&mut *tx).await?;
+        Ok(Crossing(tx))
     }
 
     /// From now on counts the events about an object whose id begins so that meet another one's transaction under way.
