@@ -15,8 +15,10 @@ use super::world::World;
 
 /// How the others fare before, to compare with.
 const BEFORE: Duration = Duration::from_secs(5);
-/// Connections the customer's events come over, each with one at a time.
-const CONNECTIONS: usize = 8;
+/// How many of the customer's events there are for each delivery of the others.
+const SHARE: f64 = 5.0;
+/// Connections they come over, each with one at a time.
+const CONNECTIONS: usize = 32;
 /// Longest until all of them are committed, after the last was accepted.
 const DRAIN_LIMIT: Duration = Duration::from_secs(300);
 /// How often that is looked at.
@@ -35,8 +37,13 @@ pub(super) struct Busy {
     pub overlaps: i64,
 }
 
+/// How long so many events of one customer take, beside so many deliveries of all others a second.
+pub(super) fn lasts(events: usize, rate: f64) -> Duration {
+    Duration::from_secs_f64(events as f64 / (SHARE * rate))
+}
+
 impl World {
-    /// Sends very many events of one customer as fast as ingest takes them, and waits until they are committed.
+    /// Sends very many events of one customer, several for each of all others together, and waits until they are committed.
     pub(super) async fn be_busy(&mut self) -> Done<Broken> {
         let events = self.busy_events;
         self.calm_down().await?;
@@ -82,12 +89,15 @@ impl World {
         let mut senders = JoinSet::new();
         for _ in 0..CONNECTIONS {
             let (sender, customer, next) = (sender.clone(), customer.clone(), Arc::clone(&next));
+            let (began, pause) = (Instant::now(), lasts(1, self.rate));
             senders.spawn(async move {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= events {
                         return Ok(());
                     }
+                    let due = began + pause.mul_f64(number as f64);
+                    tokio::time::sleep_until(due.into()).await;
                     let created = first + number as i64;
                     let body = event(&id(round, number), &customer, created, &json!({}));
                     send(&sender, &body).await?;

@@ -344,7 +344,7 @@ pub(super) const FAULTS: &[Fault] = &[
         "leave no byte on Redis's disk, with `appendfsync everysec`, then make room",
         "503 with Retry-After meanwhile (MISCONF); everything acknowledged is still there"),
     fault("busy-customer", Busy, AT_ONCE, Never,
-        "send 100,000 events of one customer (`--busy-events`) as fast as ingest takes them",
+        "send 100,000 events of one customer (`--busy-events`), five for each delivery of all others",
         "the p99 of the others is at most twice what it was; that customer's events never run at the same time"),
     #[cfg(feature = "planted-bugs")]
     fault("poison-panic", Kind::Poison(Harm::Panic), AT_ONCE, Sometimes,

@@ -6,20 +6,17 @@ use std::time::Duration;
 use shared::clock::Clock;
 use shared::queue::Durability;
 
-use super::Options;
 use super::faults::{Kind, Part};
 use super::load::Load;
 use super::plan::{Slot, load_ms, plan};
 use super::selection::Selection;
 use super::wiring::Roles;
+use super::{Options, busy};
 
 /// How much more is made ready to be sent than the plan needs, because breaking things may take longer.
 const SPARE: f64 = 1.5;
 /// See [`SPARE`].
 const SPARE_LEAST: Duration = Duration::from_secs(20);
-
-/// How long each event of a busy customer may take.
-const BUSY_EVENT_MAX: Duration = Duration::from_millis(2);
 
 /// All that is decided before anything runs.
 pub(super) struct Intent {
@@ -48,7 +45,7 @@ impl Intent {
         let rate = f64::from(options.rate);
         let mut spare = SPARE_LEAST;
         if has(Kind::Busy) {
-            spare += BUSY_EVENT_MAX * u32::try_from(options.busy_events)?;
+            spare += busy::lasts(options.busy_events, rate).mul_f64(SPARE);
         }
         let deliveries = (lasts.mul_f64(SPARE) + spare).as_secs_f64() * rate;
         Ok(Self {
@@ -62,6 +59,7 @@ impl Intent {
                 workers,
                 with_replica: has(Kind::Failover),
                 busy_events: options.busy_events,
+                rate,
                 // Otherwise it would take nothing more before Redis has to refuse.
                 durability: if has(Kind::DiskFull(Part::Redis)) {
                     Durability::Everysec

@@ -25,6 +25,8 @@ pub(super) struct Roles {
     pub with_replica: bool,
     /// How many events a busy customer has.
     pub busy_events: usize,
+    /// Deliveries of the load a second.
+    pub rate: f64,
     /// What ingest demands of Redis.
     pub durability: Durability,
     /// The name of a planted bug.

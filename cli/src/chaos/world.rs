@@ -53,6 +53,8 @@ pub(super) struct World {
     pub surge: watch::Sender<bool>,
     /// How many events a busy customer has.
     pub busy_events: usize,
+    /// Deliveries of the load a second.
+    pub rate: f64,
     /// Where ingest listens.
     pub ingest: SocketAddr,
     pub clock: Clock,
@@ -109,6 +111,7 @@ impl World {
             apart: BTreeMap::new(),
             surge: watch::Sender::new(false),
             busy_events: roles.busy_events,
+            rate: roles.rate,
             ingest: wiring.ingest,
             clock: Clock::system(),
             stack,
