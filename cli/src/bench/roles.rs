@@ -83,9 +83,9 @@ impl Role {
     pub(super) fn wait_until_ready(&mut self, rig: &Rig, admin: SocketAddr) -> Outcome<()> {
         let deadline = Instant::now() + LIMIT;
         loop {
-            match rig.runtime.block_on(http::get(&format!("http://{admin}/readyz"))) {
-                Ok((200, _)) => return Ok(()),
-                Ok((_, problem)) | Err(problem) => self.look(deadline, problem.trim())?,
+            match rig.runtime.block_on(http::ready(&format!("http://{admin}"))) {
+                Ok(()) => return Ok(()),
+                Err(problem) => self.look(deadline, &problem)?,
             }
         }
     }

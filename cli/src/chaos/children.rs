@@ -12,12 +12,10 @@ use serde::Serialize;
 use shared::clock::Clock;
 use stack::{Process, Signal};
 
-use crate::{http, own};
+use crate::own;
 
 /// Longest a role may take to be ready. A debug build on a busy machine needs a few seconds.
-const READY_LIMIT: Duration = Duration::from_secs(60);
-/// How often it is asked.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(super) const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A role that is kept running.
 pub(super) struct Child {
@@ -138,14 +136,9 @@ impl Child {
         self.seen.ended_by_itself.push(how);
     }
 
-    /// Where it says whether it is ready.
-    pub(super) fn readyz(&self) -> String {
-        format!("http://{}/readyz", self.admin)
-    }
-
-    /// Where it says what it counts.
-    pub(super) fn metrics(&self) -> String {
-        format!("http://{}/metrics", self.admin)
+    /// Where it says whether it is ready, and what it counts.
+    pub(super) fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
     }
 
     /// Notices an end that nobody made, and starts it again as any supervisor would.
@@ -203,21 +196,5 @@ fn is_planted(status: ExitStatus) -> bool {
     {
         let _ = status;
         false
-    }
-}
-
-/// Waits until a role says that it is ready; says what is in the way when it does not in time.
-pub(super) async fn wait_until_ready(readyz: &str) -> Result<(), String> {
-    let deadline = Instant::now() + READY_LIMIT;
-    loop {
-        let problem = match http::get(readyz).await {
-            Ok((200, _)) => return Ok(()),
-            Ok((_, text)) => text,
-            Err(error) => error,
-        };
-        if Instant::now() > deadline {
-            return Err(format!("{readyz}: {}", problem.trim()));
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }

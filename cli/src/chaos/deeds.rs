@@ -8,7 +8,7 @@ use stack::{Process, Signal};
 use store::Store;
 
 use super::busy::Busy;
-use super::children::{Child, wait_until_ready};
+use super::children::{Child, READY_LIMIT};
 use super::faults::{Kind, Part, Way};
 use super::plan::Slot;
 use super::world::{World, local};
@@ -109,8 +109,8 @@ impl World {
             Kind::Kill(Part::Worker) => self.children()[INGEST + 1 + slot.worker].start()?,
             Kind::Kill(Part::Ingest) => {
                 self.children()[INGEST].start()?;
-                let readyz = self.children()[INGEST].readyz();
-                wait_until_ready(&readyz).await?;
+                let admin = self.children()[INGEST].admin_url();
+                http::wait_until_ready(&admin, READY_LIMIT).await?;
             }
             Kind::Kill(Part::Redis) => {
                 self.master()?.restart()?;
@@ -156,10 +156,12 @@ impl World {
 
     /// How many transactions of the workers' Postgres has ended because they were in somebody's way.
     async fn contentions(&self) -> u64 {
-        let metrics: Vec<String> = self.children().iter().map(Child::metrics).collect();
+        let admins: Vec<String> = self.children().iter().map(Child::admin_url).collect();
         let mut sum = 0;
-        for url in metrics {
-            let text = http::get(&url).await.map_or(String::new(), |(_, text)| text);
+        for admin in admins {
+            let text = http::get(&format!("{admin}/metrics"))
+                .await
+                .map_or(String::new(), |(_, text)| text);
             let value = text.lines().find_map(|line| line.strip_prefix(CONTENTION));
             sum += value.and_then(|value| value.trim().parse().ok()).unwrap_or(0);
         }
@@ -194,12 +196,12 @@ impl World {
                 .for_each(|how| self.children()[at].note_bad_end(how));
             ending.kill()?;
         }
-        let readyz = {
+        let admin = {
             let child = &mut self.children()[at];
             child.start()?;
-            child.readyz()
+            child.admin_url()
         };
-        wait_until_ready(&readyz).await?;
+        http::wait_until_ready(&admin, READY_LIMIT).await?;
         Ok(())
     }
 

@@ -13,10 +13,11 @@ use stack::{Fsync, Proxy, RedisOptions, RedisServer, Stack};
 use store::{Store, Tx};
 use tokio::sync::watch;
 
-use super::children::{Child, Seen, wait_until_ready};
+use super::children::{Child, READY_LIMIT, Seen};
 use super::faults::Way;
 use super::load::Addresses;
 use super::wiring::{Roles, Wiring};
+use crate::http;
 
 /// First word of the Redis keys.
 pub(super) const PREFIX: &str = "tollgate";
@@ -117,12 +118,12 @@ impl World {
             stack,
         };
         world.join_replica()?;
-        let readyz: Vec<String> = world.children().iter().map(Child::readyz).collect();
+        let admins: Vec<String> = world.children().iter().map(Child::admin_url).collect();
         for child in world.children().iter_mut() {
             child.start()?;
         }
-        for readyz in readyz {
-            wait_until_ready(&readyz).await?;
+        for admin in admins {
+            http::wait_until_ready(&admin, READY_LIMIT).await?;
         }
         Ok(world)
     }

@@ -94,21 +94,13 @@ impl Processes {
     pub(super) async fn wait_until_ready(&self, limit: Duration) -> Result<(), NotReady> {
         let deadline = Instant::now() + limit;
         for child in &self.children {
-            loop {
-                let problem = match http::get(&format!("{}/readyz", child.admin_url)).await {
-                    Ok((200, _)) => break,
-                    Ok((_, body)) => body.trim().to_owned(),
-                    Err(error) => error,
-                };
-                if Instant::now() > deadline {
-                    return Err(NotReady {
-                        role: child.name.clone(),
-                        problem,
-                        log: last_lines(&child.log),
-                    });
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let ready = http::wait_until_ready(&child.admin_url, left).await;
+            ready.map_err(|problem| NotReady {
+                role: child.name.clone(),
+                problem,
+                log: last_lines(&child.log),
+            })?;
         }
         Ok(())
     }
