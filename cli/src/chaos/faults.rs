@@ -8,7 +8,7 @@ use Kind::{
     Backends, Busy, Cut, Deadlock, DiskFull, Exhaust, Failover, FlushScripts, HalfOpen, Kill, LapseLeases,
     NoGroup, NoMemory, Restart, Roll, Stall, Stop, Surge, Wipe,
 };
-use Quick::{Always, Never, Sometimes};
+use When::{Always, Named, NotQuick, Sometimes};
 
 /// Something that breaks, and what must hold all the same.
 #[derive(Debug, Serialize)]
@@ -19,8 +19,8 @@ pub(super) struct Fault {
     pub about: &'static str,
     /// What must hold, beside what always must.
     pub holds: &'static str,
-    /// Whether `--quick` has it.
-    pub quick: Quick,
+    /// Which runs have it.
+    pub when: When,
     /// How long it stays broken, milliseconds: at least, and at most.
     pub lasts_ms: (u64, u64),
     /// How.
@@ -28,15 +28,18 @@ pub(super) struct Fault {
     pub kind: Kind,
 }
 
-/// Whether `--quick` has a fault.
+/// Which runs have a fault, beside those that name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Quick {
+pub(super) enum When {
+    /// All.
     Always,
-    /// When the seed says so.
+    /// With `--quick` only when the seed says so.
     Sometimes,
-    /// It takes too long.
-    Never,
+    /// All but `--quick`: it takes too long.
+    NotQuick,
+    /// No other.
+    Named,
 }
 
 /// What is done.
@@ -230,7 +233,7 @@ const fn fault(
     name: &'static str,
     kind: Kind,
     lasts_ms: (u64, u64),
-    quick: Quick,
+    when: When,
     about: &'static str,
     holds: &'static str,
 ) -> Fault {
@@ -238,7 +241,7 @@ const fn fault(
         name,
         about,
         holds,
-        quick,
+        when,
         lasts_ms,
         kind,
     }
@@ -265,7 +268,7 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("stop-worker", Stop, PAST_THE_LEASE, Always,
         "stop a worker's clock past its lease (SIGSTOP), then let it go on (SIGCONT)",
         "others take over; its late commit changes nothing"),
-    fault("roll", Roll, AT_ONCE, Never,
+    fault("roll", Roll, AT_ONCE, NotQuick,
         "replace all workers and ingest one after another under load (SIGTERM)",
         "each ends with status 0; what it held goes on at once"),
     fault("cut-sender", Cut(Way::Sender), AT_ONCE, Sometimes,
@@ -301,7 +304,7 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("stall-worker-postgres", Stall(Way::WorkerPostgres), A_WHILE, Sometimes,
         "let no byte through between workers and Postgres",
         "workers wait"),
-    fault("half-open-worker-postgres", HalfOpen(Way::WorkerPostgres), AT_ONCE, Never,
+    fault("half-open-worker-postgres", HalfOpen(Way::WorkerPostgres), AT_ONCE, NotQuick,
         "end them for Postgres only; the workers' side hears nothing",
         "workers find out by themselves, within a minute and a half"),
     fault("flush-redis", Wipe { disk: false }, AT_ONCE, Sometimes,
@@ -319,10 +322,10 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("redis-full", NoMemory, A_WHILE, Sometimes,
         "CONFIG SET maxmemory to less than there is, then back",
         "503 with Retry-After meanwhile; workers go on"),
-    fault("failover", Failover, AT_ONCE, Never,
+    fault("failover", Failover, AT_ONCE, NotQuick,
         "promote the replica of Redis, lead everybody there, let the old master follow",
         "with one replica demanded, nothing acknowledged is missing"),
-    fault("exhaust-postgres", Exhaust, A_WHILE, Never,
+    fault("exhaust-postgres", Exhaust, A_WHILE, NotQuick,
         "take all of Postgres's connections, and end the workers'",
         "workers wait and park nothing"),
     fault("terminate-backends", Backends, AT_ONCE, Sometimes,
@@ -337,13 +340,13 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("lapse-leases", LapseLeases, AT_ONCE, Sometimes,
         "let all leases look run out while their holders live, as a step of Redis's clock by an hour does",
         "what is done twice has its effect once"),
-    fault("postgres-disk-full", DiskFull(Part::Postgres), A_WHILE, Never,
+    fault("postgres-disk-full", DiskFull(Part::Postgres), A_WHILE, NotQuick,
         "leave no byte on Postgres's disk, then make room; start Postgres again if that ended it",
         "200 meanwhile; workers wait and park nothing"),
-    fault("redis-disk-full", DiskFull(Part::Redis), A_WHILE, Never,
+    fault("redis-disk-full", DiskFull(Part::Redis), A_WHILE, NotQuick,
         "leave no byte on Redis's disk, with `appendfsync everysec`, then make room",
         "503 with Retry-After meanwhile (MISCONF); everything acknowledged is still there"),
-    fault("busy-customer", Busy, AT_ONCE, Never,
+    fault("busy-customer", Busy, AT_ONCE, Named,
         "send 100,000 events of one customer (`--busy-events`), five for each delivery of all others",
         "the p99 of the others is at most twice what it was; that customer's events never run at the same time"),
     #[cfg(feature = "planted-bugs")]
@@ -351,11 +354,11 @@ pub(super) const FAULTS: &[Fault] = &[
         "send an event whose handler panics",
         "it is parked as `panic`, and nothing else is"),
     #[cfg(feature = "planted-bugs")]
-    fault("poison-abort", Kind::Poison(Harm::Abort), AT_ONCE, Never,
+    fault("poison-abort", Kind::Poison(Harm::Abort), AT_ONCE, NotQuick,
         "send an event whose handler ends its process",
         "it is parked as `crash_loop` after five tries, and nothing else is; the others wait for two leases at most"),
     #[cfg(feature = "planted-bugs")]
-    fault("poison-hang", Kind::Poison(Harm::Hang), AT_ONCE, Never,
+    fault("poison-hang", Kind::Poison(Harm::Hang), AT_ONCE, NotQuick,
         "send an event whose handler never ends",
         "the watchdog ends the process after 5 s; then as poison-abort"),
     #[cfg(feature = "planted-bugs")]
@@ -367,7 +370,7 @@ pub(super) const FAULTS: &[Fault] = &[
         "the same by 3 hours",
         "signatures are too old, or from the future: 400 meanwhile; nothing else changes"),
     #[cfg(feature = "planted-bugs")]
-    fault("upgrade", Kind::Upgrade, AT_ONCE, Never,
+    fault("upgrade", Kind::Upgrade, AT_ONCE, NotQuick,
         "replace ingest and the workers by a build with a newer layout of entries: ingest first, back, and all forth",
         "what older workers cannot read waits for newer ones"),
 ];

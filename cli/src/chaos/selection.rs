@@ -6,7 +6,7 @@ use shared::clock::Clock;
 use simulator::dice::Dice;
 
 use super::Options;
-use super::faults::{FAULTS, Fault, Quick, find};
+use super::faults::{FAULTS, Fault, When, find};
 
 /// How long the faults of `--quick` may take that are not always in it, milliseconds.
 const SOMETIMES_MS: u64 = 9_000;
@@ -27,7 +27,7 @@ impl Selection {
             .unwrap_or_else(|| Clock::system().unix_ms().unsigned_abs());
         let faults = match (&options.only[..], options.quick) {
             ([], true) => quick(seed),
-            ([], false) => FAULTS.iter().collect(),
+            ([], false) => FAULTS.iter().filter(|it| it.when != When::Named).collect(),
             (names, _) => named(names)?,
         };
         let no_disk = faults.iter().any(|fault| fault.needs_disk()).then(stack::no_disk);
@@ -78,7 +78,7 @@ fn named(names: &[String]) -> Result<Vec<&'static Fault>, String> {
 
 /// Those that are always in it, and of the others as many as there is time for.
 fn quick(seed: u64) -> Vec<&'static Fault> {
-    let mut others: Vec<&Fault> = FAULTS.iter().filter(|it| it.quick == Quick::Sometimes).collect();
+    let mut others: Vec<&Fault> = FAULTS.iter().filter(|it| it.when == When::Sometimes).collect();
     Dice::new(seed).shuffle(&mut others);
     let mut left_ms = SOMETIMES_MS;
     let chosen: Vec<&str> = others
@@ -90,7 +90,7 @@ fn quick(seed: u64) -> Vec<&'static Fault> {
         })
         .map(|fault| fault.name)
         .collect();
-    let is_in = |fault: &&Fault| fault.quick == Quick::Always || chosen.contains(&fault.name);
+    let is_in = |fault: &&Fault| fault.when == When::Always || chosen.contains(&fault.name);
     FAULTS.iter().filter(is_in).collect()
 }
 
@@ -108,7 +108,9 @@ mod tests {
     fn a_seed_repeats_the_quick_selection_and_many_seeds_have_everything_that_is_quick() {
         assert_eq!(names(1), names(1));
         let seen: BTreeSet<&str> = (0..100).flat_map(names).collect();
-        let quick = FAULTS.iter().filter(|fault| fault.quick != Quick::Never);
+        let quick = FAULTS
+            .iter()
+            .filter(|fault| matches!(fault.when, When::Always | When::Sometimes));
         assert_eq!(seen, quick.map(|fault| fault.name).collect());
     }
 
