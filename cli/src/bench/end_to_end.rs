@@ -22,6 +22,8 @@ use super::{Bench, Outcome, stream};
 pub(super) const PART: &str = "end-to-end";
 /// Events a second.
 const RATES: [u32; 3] = [500, 1_000, 5_000];
+/// The name of the figures of [`idle`].
+const IDLE: &str = "idle pick-up";
 /// Events a second of which each finds an idle worker.
 const IDLE_RATE: f64 = 25.0;
 /// Longest until the last event has had its effect.
@@ -36,12 +38,20 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Outcome<()> {
         bench.rig.drop_databases()?;
         for level in Level::BOTH {
             for rate in RATES {
-                at_rate(bench, level, rate, round)?;
+                if bench.wants(&name(rate, level)) {
+                    at_rate(bench, level, rate, round)?;
+                }
             }
         }
-        idle(bench, round)?;
+        if bench.wants(IDLE) {
+            idle(bench, round)?;
+        }
     }
     Ok(())
+}
+
+fn name(rate: u32, level: Level) -> String {
+    format!("{rate}/s, {}", level.name())
 }
 
 fn at_rate(bench: &mut Bench<'_>, level: Level, rate: u32, round: usize) -> Outcome<()> {
@@ -54,7 +64,7 @@ fn at_rate(bench: &mut Bench<'_>, level: Level, rate: u32, round: usize) -> Outc
     let meter = Meter::start(&rig.watched(&[site.ingest.watched(), site.worker.watched()]));
     let since = Clock::system().unix_ms();
     let shot = generator::open(site.ingest.address, &requests, f64::from(rate))?;
-    let figure = |what: &str| format!("{rate}/s, {}, {what}", level.name());
+    let figure = |what: &str| format!("{}, {what}", name(rate, level));
     site.wait_until_done(bench)?;
     let cpu = meter.per_1000(count as f64);
     if shot.accepted < count as u64 {
@@ -103,7 +113,7 @@ fn idle(bench: &mut Bench<'_>, round: usize) -> Outcome<()> {
     );
     for (q, what) in [(0.5, "p50"), (0.99, "p99")] {
         if let Some(ms) = quantile(&latencies, q) {
-            bench.report.add(PART, &format!("idle pick-up, {what}"), Ms, ms);
+            bench.report.add(PART, &format!("{IDLE}, {what}"), Ms, ms);
         }
     }
     site.stop(bench)

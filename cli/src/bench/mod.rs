@@ -63,6 +63,9 @@ pub(crate) struct Options {
     /// Only these parts
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Part>,
+    /// Of these parts, only figures whose name contains one of these texts, such as '1000/s, everysec'
+    #[arg(long, value_delimiter = ';', value_name = "TEXT")]
+    matching: Vec<String>,
     /// Rounds, of which medians are taken [default: 5, or 1 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
     runs: Option<u8>,
@@ -98,12 +101,19 @@ struct Bench<'a> {
     rig: &'a Rig,
     scale: Scale,
     seed: u64,
+    /// Texts of which a figure's name must contain one, unless there are none.
+    matching: Vec<String>,
     report: Report,
     /// The curve of [`growth`].
     csv: Vec<String>,
 }
 
 impl Bench<'_> {
+    /// Whether a figure was asked for.
+    fn wants(&self, figure: &str) -> bool {
+        self.matching.is_empty() || self.matching.iter().any(|text| figure.contains(text))
+    }
+
     fn say(&self, part: &str, round: usize) {
         self.say_text(&format!("{part}, round {} of {}", round + 1, self.scale.runs));
     }
@@ -150,6 +160,7 @@ fn run(options: &Options, load_before: f64) -> Outcome<()> {
         rig: &rig,
         scale,
         seed: options.seed,
+        matching: options.matching.clone(),
         report: Report::default(),
         csv: Vec::new(),
     };

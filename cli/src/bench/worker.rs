@@ -37,14 +37,18 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Outcome<()> {
             bench.say(&format!("{PART}, {name}"), round);
             bench.rig.drop_databases()?;
             for level in Level::BOTH {
+                let figure = format!("{name}: tollgate, {}", level.name());
+                if !bench.wants(&figure) {
+                    continue;
+                }
                 let database = bench.rig.fresh_database()?;
                 let drained = drain(bench.rig, &database, &filling, level)?;
-                let figure = format!("{name}: tollgate, {}", level.name());
                 bench
                     .report
                     .add_with_cpu(PART, &figure, PerSecond, drained.rate, drained.cpu);
-                if level == Level::Everysec {
-                    raw_batches(bench, &database, name, filling.entries.len())?;
+                let raw = format!("{name}: raw Postgres batches");
+                if level == Level::Everysec && bench.wants(&raw) {
+                    raw_batches(bench, &database, &raw, filling.entries.len())?;
                 }
             }
         }
@@ -136,7 +140,7 @@ pub(super) fn wait_for_effects(rig: &Rig, store: &Store, deadline: Instant) -> O
 }
 
 /// The rows the worker has left, written once more by nothing but inserts.
-fn raw_batches(bench: &mut Bench<'_>, database: &str, name: &str, events: usize) -> Outcome<()> {
+fn raw_batches(bench: &mut Bench<'_>, database: &str, figure: &str, events: usize) -> Outcome<()> {
     let rig = bench.rig;
     let store = rig.store(database)?;
     let (took, cpu) = rig.runtime.block_on(async {
@@ -148,9 +152,8 @@ fn raw_batches(bench: &mut Bench<'_>, database: &str, name: &str, events: usize)
         Outcome::Ok((took.as_secs_f64(), meter.per_1000(events as f64)))
     })?;
     rig.runtime.block_on(store.close());
-    let figure = format!("{name}: raw Postgres batches");
     bench
         .report
-        .add_with_cpu(PART, &figure, PerSecond, events as f64 / took, cpu);
+        .add_with_cpu(PART, figure, PerSecond, events as f64 / took, cpu);
     Ok(())
 }
