@@ -16,19 +16,14 @@ use apalis_core::task::data::Data;
 use apalis_core::task::task_id::RandomId;
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
-use shared::queue::Claimed;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::chunk::Pipeline;
-use crate::claims::{self, PREFETCH_CHUNKS};
+use crate::claims;
+use crate::waiting::{Chunk, Waiting};
 
 /// The condition of a worker that was told to end.
 const STOPPING: &str = "stopping";
-
-/// A unit of work: entries claimed together.
-#[derive(Debug)]
-pub(crate) struct Chunk(Vec<Claimed>);
 
 /// Redis Streams as an apalis backend.
 struct Streams {
@@ -40,13 +35,13 @@ struct Streams {
 
 /// The fetcher and what it has fetched.
 struct Claims {
-    chunks: mpsc::Receiver<Vec<Claimed>>,
+    waiting: Waiting,
     fetcher: JoinHandle<()>,
 }
 
 impl Streams {
     fn start(pipeline: Pipeline) -> Self {
-        let (sender, chunks) = mpsc::channel(PREFETCH_CHUNKS);
+        let waiting = Waiting::default();
         let Pipeline {
             consumer,
             leases,
@@ -54,9 +49,9 @@ impl Streams {
             stop,
             ..
         } = pipeline.clone();
-        let fetcher = tokio::spawn(claims::fetch(consumer, leases, readiness, sender, stop));
+        let fetcher = tokio::spawn(claims::fetch(consumer, leases, readiness, waiting.clone(), stop));
         Self {
-            claims: Some(Claims { chunks, fetcher }),
+            claims: Some(Claims { waiting, fetcher }),
             pipeline,
             closing: None,
         }
@@ -80,9 +75,9 @@ impl Backend for Streams {
             return Poll::Ready(None);
         };
         claims
-            .chunks
-            .poll_recv(cx)
-            .map(|chunk| chunk.map(|chunk| Ok(Task::new(Chunk(chunk)))))
+            .waiting
+            .poll_take(cx)
+            .map(|chunk| chunk.map(|chunk| Ok(Task::new(chunk))))
     }
 
     /// Called when nothing is worked on any more.
@@ -99,15 +94,13 @@ impl Backend for Streams {
 
 /// Waits for the fetcher, hands back what it fetched and nobody took, and leaves the group.
 async fn close(claims: Claims, pipeline: Pipeline) {
-    let Claims { mut chunks, fetcher } = claims;
-    chunks.close();
+    let Claims { waiting, fetcher } = claims;
     // The error would be a panic of the fetcher; closing goes on without it.
     drop(fetcher.await);
     // Not before: the read that was under way when the stop came may have claimed one more chunk.
-    while let Ok(chunk) = chunks.try_recv() {
-        let deliveries = chunk.first().map_or(1, |claimed| claimed.deliveries);
-        let untouched: Vec<_> = chunk.into_iter().map(|claimed| claimed.id).collect();
-        pipeline.hand_back(&untouched, deliveries).await;
+    while let Some(chunk) = waiting.take() {
+        let untouched: Vec<_> = chunk.entries.iter().map(|claimed| claimed.id).collect();
+        pipeline.hand_back(&untouched, chunk.deliveries).await;
     }
     if let Err(error) = pipeline.consumer.leave().await {
         tracing::warn!("the consumer's name stays in the group: {error}");
@@ -165,6 +158,6 @@ pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), Wo
 /// apalis polls all tasks of a worker on one thread; a task of tokio's spreads them over all.
 async fn handle(chunk: Chunk, pipeline: Data<Arc<Pipeline>>) -> Result<(), BoxDynError> {
     let pipeline = Arc::clone(&pipeline);
-    tokio::spawn(async move { pipeline.run(chunk.0).await }).await?;
+    tokio::spawn(async move { pipeline.run(chunk).await }).await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use domain::Class;
 use futures_util::FutureExt;
 use shared::admin::Readiness;
 use shared::clock::Clock;
-use shared::queue::{Claimed, Consumer, Leases, Settled, StreamId};
+use shared::queue::{Consumer, Leases, Settled, StreamId};
 use store::{Store, StoreError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use crate::park::Failure;
 use crate::pause::pauses;
 use crate::report;
 use crate::transact::transact;
+use crate::waiting::Chunk;
 
 /// The condition under which Postgres trouble is reported.
 pub const POSTGRES: &str = "postgres";
@@ -60,20 +61,19 @@ enum Verdict {
 
 impl Pipeline {
     /// Takes a chunk all the way. Returns when every entry's fate is committed, or handed back.
-    pub async fn run(&self, chunk: Vec<Claimed>) {
+    pub async fn run(&self, mut chunk: Chunk) {
         let started = Instant::now();
-        let entries = chunk.len();
+        let entries = std::mem::take(&mut chunk.entries);
+        let count = entries.len();
         #[cfg(feature = "planted-bugs")]
         if shared::planted::is_planted("acknowledge-before-commit") {
-            let ids = chunk.iter().map(|claimed| claimed.id).collect();
+            let ids = entries.iter().map(|claimed| claimed.id).collect();
             drop(self.consumer.acknowledge(&Settled::after_commit(ids)).await);
         }
-        // Entries are only ever claimed together when they were delivered equally often.
-        let deliveries = chunk.first().map_or(1, |claimed| claimed.deliveries);
-        let mut batches = vec![chunk.into_iter().map(Item::new).collect::<Vec<_>>()];
+        let mut batches = vec![entries.into_iter().map(Item::new).collect::<Vec<_>>()];
         // A stack: its depth is the logarithm of the chunk's size.
         while let Some(mut batch) = batches.pop() {
-            match self.commit(&batch, &batches, deliveries).await {
+            match self.commit(&batch, &batches, chunk.deliveries).await {
                 Verdict::Committed(fates) => self.settle(&batch, &fates).await,
                 Verdict::Culprit(failure) if batch.len() == 1 => {
                     batches.extend(batch.pop().map(|item| vec![item.parked(failure)]));
@@ -84,11 +84,13 @@ impl Pipeline {
                 }
                 Verdict::Stopped => {
                     batches.push(batch);
-                    return self.hand_back(&ids(batches.iter().flatten()), deliveries).await;
+                    return self
+                        .hand_back(&ids(batches.iter().flatten()), chunk.deliveries)
+                        .await;
                 }
             }
         }
-        report::chunk(entries, started.elapsed());
+        report::chunk(count, started.elapsed());
     }
 
     /// One batch, tried until Postgres has an opinion about its content. `waiting` are the chunk's others.

@@ -7,11 +7,11 @@ use shared::admin::Readiness;
 use shared::queue::{
     CHUNK_ENTRIES_MAX, Claimed, Consumer, Leases, QueueError, RENEW_EVERY, Reader, TAKE_OVER_EVERY,
 };
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::pause::pauses;
 use crate::report;
+use crate::waiting::{CHUNK_BYTES, Waiting};
 
 /// The condition under which Redis trouble is reported.
 pub const REDIS: &str = "redis";
@@ -21,34 +21,26 @@ const BLOCK: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How often consumers that died long ago are forgotten.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(600);
-/// Chunks fetched ahead of a free slot. What waits here is leased, and so kept from others.
-pub const PREFETCH_CHUNKS: usize = 1;
-
-/// Bytes of bodies a chunk should hold. Bodies are a few kilobytes, but may be 4 MiB each: a backlog of
-/// such must not fill the memory.
-const CHUNK_BYTES: usize = 8 * 1024 * 1024;
 /// Longest to wait until a suspect has the process for itself, and as long as it has it.
 const ALONE_PATIENCE: Duration = Duration::from_secs(1);
 /// How often that is looked at.
 const ALONE_LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Fetches chunks into `chunks` until `stop`. What nobody took by then is handed back by the backend.
+/// Fetches entries into `waiting` until `stop`. What nobody took by then is handed back by the backend.
 pub async fn fetch(
     consumer: Consumer,
     leases: Leases,
     readiness: Readiness,
-    chunks: mpsc::Sender<Vec<Claimed>>,
+    waiting: Waiting,
     stop: CancellationToken,
 ) {
     let mut source = Source::new(consumer, leases.clone());
     let mut waits = pauses(PAUSE_MAX);
     loop {
-        // Room first: an entry is claimed only when somebody is about to work on it.
-        let permit = tokio::select! {
+        tokio::select! {
             () = stop.cancelled() => break,
-            permit = chunks.reserve() => permit,
-        };
-        let Ok(permit) = permit else { break };
+            () = waiting.room() => {}
+        }
         // Not cancelled by `stop`: a read that is cut off may have claimed entries nobody would see.
         match source.next().await {
             Ok(chunk) => {
@@ -56,11 +48,10 @@ pub async fn fetch(
                 readiness.set(REDIS, None);
                 if !chunk.is_empty() {
                     leases.hold(chunk.iter().map(|claimed| &claimed.id));
-                    permit.send(chunk);
+                    waiting.put(chunk);
                 }
             }
             Err(error) => {
-                drop(permit);
                 report::waiting(&readiness, REDIS, &error.to_string());
                 if error.is_no_group() {
                     tracing::warn!("stream or group is gone: making it again");
@@ -70,6 +61,7 @@ pub async fn fetch(
             }
         }
     }
+    waiting.close();
 }
 
 /// Renews the leases on everything this process holds, until `stop`.

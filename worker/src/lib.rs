@@ -1,6 +1,6 @@
 //! The worker: claims events from Redis and applies each exactly once in effect.
 //!
-//! The way of an event through this crate: `claims` fetches a chunk, `backend` gives it to a free slot,
+//! The way of an event through this crate: [`claims`] fetches it, [`waiting`] gives it to a free slot with others,
 //! [`chunk`] takes it all the way: each entry is read ([`read`], with one file per kind in [`handlers`]),
 //! the whole is decided and written in one transaction ([`transact`]), and acknowledged.
 
@@ -24,6 +24,7 @@ pub mod sweeper;
 pub mod ties;
 pub mod transact;
 pub mod view;
+pub mod waiting;
 mod watchdog;
 
 use std::sync::Arc;

@@ -1,14 +1,15 @@
 //! The queue alone: the worker's own fetching and acknowledging around a handler that does nothing, against the
 //! three Redis commands that it comes down to.
 
+use std::future::poll_fn;
 use std::time::Instant;
 
 use shared::admin::Readiness;
 use shared::queue::{CHUNK_ENTRIES_MAX, Consumer, GROUP, Keys, Leases, Settled};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use worker::claims::{self, PREFETCH_CHUNKS};
+use worker::claims;
+use worker::waiting::Waiting;
 
 use super::cpu::Meter;
 use super::load::{self, Entry, Mix};
@@ -122,9 +123,15 @@ async fn consume(url: &str, count: usize) -> Outcome<()> {
     let consumer = Consumer::new(url, Keys::new(PREFIX, 0), "bench".to_owned())?;
     let leases = Leases::new(Instant::now());
     let stop = CancellationToken::new();
-    let (sender, mut chunks) = mpsc::channel(PREFETCH_CHUNKS);
+    let waiting = Waiting::default();
     let readiness = Readiness::default();
-    let fetching = claims::fetch(consumer.clone(), leases.clone(), readiness, sender, stop.clone());
+    let fetching = claims::fetch(
+        consumer.clone(),
+        leases.clone(),
+        readiness,
+        waiting.clone(),
+        stop.clone(),
+    );
     let fetching = tokio::spawn(fetching);
     let mut handlers = JoinSet::new();
     let mut done = 0;
@@ -134,14 +141,14 @@ async fn consume(url: &str, count: usize) -> Outcome<()> {
         {
             ended??;
         }
-        let Some(chunk) = chunks.recv().await else {
+        let Some(chunk) = poll_fn(|cx| waiting.poll_take(cx)).await else {
             return Err("the claims ended early".into());
         };
-        done += chunk.len();
+        done += chunk.entries.len();
         let (consumer, leases) = (consumer.clone(), leases.clone());
         handlers.spawn(async move {
             // Nothing was decided about them, and nobody will look for it.
-            let settled = Settled::after_commit(chunk.iter().map(|claimed| claimed.id).collect());
+            let settled = Settled::after_commit(chunk.entries.iter().map(|claimed| claimed.id).collect());
             consumer.acknowledge(&settled).await?;
             leases.let_go(settled.ids());
             Result::<(), shared::queue::QueueError>::Ok(())
