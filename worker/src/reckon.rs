@@ -46,6 +46,7 @@ pub async fn reckon(store: &Store, policy: &Policy, marks_max: u32) -> Result<Op
     let mut tx = store.begin().await?;
     let taken = tx.take_marks(marks_max).await?;
     if taken.marks.is_empty() {
+        tx.commit().await?;
         return Ok(None);
     }
     match reckon_marks(tx, &taken.marks, policy, store.can_ask()).await {

@@ -19,6 +19,7 @@ mod projections;
 pub mod reckon;
 mod refetches;
 mod schema;
+mod spare;
 mod state;
 mod summary;
 pub mod sweep;
@@ -32,6 +33,8 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
+
+use spare::Spare;
 
 pub use catalog::{Catalog, EffectiveTerms, KnownPrice, OfferRow, PriceFacts};
 pub use credits::{Balance, Spend};
@@ -71,6 +74,7 @@ const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    spare: Spare,
     can_ask: bool,
 }
 
@@ -115,12 +119,11 @@ impl Store {
         // One plan does for every batch; otherwise a statement with many joins is planned anew for nearly each,
         // which costs more than running it.
         let options = options.options([("plan_cache_mode", "force_generic_plan")]);
-        Ok(Self::with_options(
-            options,
-            "tollgate-worker",
-            connections_max,
-            STATEMENT_TIMEOUT_MS,
-        ))
+        let store = Self::with_options(options, "tollgate-worker", connections_max, STATEMENT_TIMEOUT_MS);
+        Ok(Self {
+            spare: Spare::new(connections_max as usize / 2),
+            ..store
+        })
     }
 
     /// The same for a single connection that migrates: an index on a large table may take hours.
@@ -163,7 +166,11 @@ impl Store {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_release(|connection, _| Box::pin(still_answers(connection)))
             .connect_lazy_with(options);
-        Self { pool, can_ask: false }
+        Self {
+            pool,
+            spare: Spare::new(0),
+            can_ask: false,
+        }
     }
 
     /// Lets balances that fall to so many credits or fewer be told in the outbox; 0 is never. To be said before the
@@ -181,8 +188,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when no connection can be had.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        match self.pool.begin().await {
-            Ok(transaction) => Ok(Tx(transaction)),
+        match self.spare.begin(&self.pool).await {
+            Ok(open) => Ok(Tx(open)),
             Err(error) => Err(self.explain(error).await),
         }
     }
@@ -201,6 +208,7 @@ impl Store {
 
     /// Closes all connections.
     pub async fn close(&self) {
+        self.spare.close();
         self.pool.close().await;
     }
 

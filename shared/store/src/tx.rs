@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use domain::credits::{Owner, Posted, Reckoned};
 use domain::{Contest, Known, ObjectKey, Snapshot};
-use sqlx::{Postgres, Transaction};
 
 use crate::reckon::{customers, expired, ledger, sources, subjects, subscriptions, users};
+use crate::spare::Open;
 use crate::{
     EventKey, ExpiredGrant, Id, InboxRow, Mark, OutboxRow, ParkedRow, PostedTransfer, Redelivery, SeenTerms,
     SourceFacts, SourceKey, StoreError, Subjects, SubscriptionFacts, SubscriptionRow, Taken, UserChange,
@@ -15,7 +15,7 @@ use crate::{
 
 /// A running transaction. Dropping it rolls back.
 #[derive(Debug)]
-pub struct Tx(pub(crate) Transaction<'static, Postgres>);
+pub struct Tx(pub(crate) Open);
 
 impl Tx {
     /// Puts new events into the inbox and returns which ones were new; the others have taken effect before. One

@@ -1,0 +1,139 @@
+//! Connections on their way from one transaction to the next.
+//!
+//! The pool asks a connection three times whether it is there, before a use and after it. For a transaction of ten
+//! statements that is a quarter more to wait for, so what has just committed is kept for the next one a moment.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Executor, PgConnection, PgPool, Postgres};
+
+/// Longest a connection goes without the pool, which asks whether it is there and looks how old it is.
+const KEEP: Duration = Duration::from_secs(1);
+/// Longest a connection may take to begin or to roll back. One that leads nowhere never answers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections without a transaction. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Spare(Arc<Mutex<Shelf>>);
+
+#[derive(Debug)]
+struct Shelf {
+    /// So many at most: the pool must have some left for those who do not come here.
+    max: usize,
+    connections: Vec<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    connection: PoolConnection<Postgres>,
+    /// When it left the pool.
+    since: Instant,
+}
+
+/// A connection with a running transaction. Dropping it rolls back.
+#[derive(Debug)]
+pub(crate) struct Open {
+    /// Taken by the commit.
+    held: Option<Held>,
+    spare: Spare,
+}
+
+impl Spare {
+    pub(crate) fn new(max: usize) -> Self {
+        let connections = Vec::new();
+        Self(Arc::new(Mutex::new(Shelf { max, connections })))
+    }
+
+    /// Begins a transaction, on a connection that was kept or, failing that, on one of the pool.
+    pub(crate) async fn begin(&self, pool: &PgPool) -> Result<Open, sqlx::Error> {
+        while let Some(held) = self.next() {
+            // One that has died since is no trouble yet: there are others.
+            if let Ok(open) = self.open(held).await {
+                return Ok(open);
+            }
+        }
+        let connection = pool.acquire().await?;
+        let since = Instant::now();
+        self.open(Held { connection, since }).await
+    }
+
+    /// Gives all of them back, and keeps none from now on.
+    pub(crate) fn close(&self) {
+        let mut shelf = self.lock();
+        shelf.max = 0;
+        shelf.connections.clear();
+    }
+
+    /// The one used last; those that were kept for too long go back to the pool.
+    fn next(&self) -> Option<Held> {
+        let connections = &mut self.lock().connections;
+        connections.retain(|held| held.since.elapsed() < KEEP);
+        connections.pop()
+    }
+
+    async fn open(&self, held: Held) -> Result<Open, sqlx::Error> {
+        let mut open = Open {
+            held: Some(held),
+            spare: self.clone(),
+        };
+        at_once(&mut open, "BEGIN").await?;
+        Ok(open)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        // Consistent after every statement, so a panic elsewhere does not spoil it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Commits. After an error the outcome is unknown.
+    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        self.execute("COMMIT").await?;
+        let held = self.held.take();
+        let mut shelf = self.spare.lock();
+        if shelf.connections.len() < shelf.max {
+            shelf.connections.extend(held);
+        }
+        Ok(())
+    }
+}
+
+/// Makes a connection fit for the pool again, or ends it.
+async fn roll_back(mut connection: PoolConnection<Postgres>) {
+    if at_once(&mut connection, "ROLLBACK").await.is_err() {
+        connection.close_on_drop();
+    }
+}
+
+async fn at_once(connection: &mut PgConnection, sql: &'static str) -> Result<(), sqlx::Error> {
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, connection.execute(sql)).await;
+    answer.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))?;
+    Ok(())
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            tokio::spawn(roll_back(held.connection));
+        }
+    }
+}
+
+impl Deref for Open {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        // There until the commit, which takes all of this.
+        &self.held.as_ref().expect("not committed").connection
+    }
+}
+
+impl DerefMut for Open {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.held.as_mut().expect("not committed").connection
+    }
+}
