@@ -290,8 +290,8 @@ mod tests {
     fn nothing_comes_after_the_end() {
         let waiting = waiting(&["a"]);
         waiting.close();
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        assert!(matches!(waiting.poll_take(&mut cx), Poll::Ready(Some(_))));
-        assert!(matches!(waiting.poll_take(&mut cx), Poll::Ready(None)));
+        let cx = Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(waiting.poll_take(&cx), Poll::Ready(Some(_))));
+        assert!(matches!(waiting.poll_take(&cx), Poll::Ready(None)));
     }
 }

@@ -9,6 +9,7 @@ mod credits;
 mod error;
 mod history;
 mod inbox;
+mod lock;
 mod marks;
 mod objects;
 mod outbox;

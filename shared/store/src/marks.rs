@@ -1,9 +1,7 @@
 //! Marks: which objects' effects have to be reckoned again.
 
-use domain::ObjectKey;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use crate::upsert::column;
 use crate::{Store, StoreError};
 
 /// The kind of a mark that is about a user, not about a Stripe object.
@@ -32,27 +30,6 @@ pub struct Mark {
     pub kind: String,
     /// The object's id.
     pub id: String,
-}
-
-/// Marks objects. Never waits for anybody: marks of one object pile up and are taken together.
-pub(crate) async fn mark<'a>(
-    connection: &mut PgConnection,
-    keys: impl IntoIterator<Item = &'a ObjectKey>,
-) -> Result<(), sqlx::Error> {
-    let keys: Vec<&ObjectKey> = keys.into_iter().collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO marks (account, kind, object_id)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::text[])",
-    )
-    .bind(column!(keys, key => key.account.as_str()))
-    .bind(column!(keys, key => key.kind.as_str()))
-    .bind(column!(keys, key => key.id.as_str()))
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 /// Marks taken, and the rows they were.

@@ -64,11 +64,6 @@ impl Tx {
             return Ok(());
         }
         objects::stand(&mut self.0, &changes).await?;
-        let with_effects = changes
-            .iter()
-            .map(|change| &change.key)
-            .filter(|key| key.kind.has_effects());
-        marks::mark(&mut self.0, with_effects).await?;
         Ok(projections::write(&mut self.0, changes).await?)
     }
 

@@ -37,6 +37,24 @@ pub(crate) fn upsert_from_arrays(table: &str, key: &str, columns: &[Column]) -> 
     format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {}", set.join(", "))
 }
 
+/// The same for rows that belong to others, named by the second column of three that are the key. Takes two more
+/// arrays, the owners: what they have beside these rows is removed, in the same statement.
+pub(crate) fn replace_from_arrays(table: &str, key: &str, columns: &[Column]) -> String {
+    let (of, owners) = (columns[1].0, columns.len());
+    format!(
+        "WITH gone AS (
+             DELETE FROM {table} USING unnest(${}::text[], ${}::text[]) AS owner (account, id)
+             WHERE {table}.account = owner.account AND {table}.{of} = owner.id
+               AND NOT EXISTS (
+                   SELECT FROM unnest($1::text[], $2::text[], $3::text[]) AS kept (account, of, id)
+                   WHERE ({table}.account, {table}.{of}, {table}.id) = (kept.account, kept.of, kept.id)))
+         {}",
+        owners + 1,
+        owners + 2,
+        upsert_from_arrays(table, key, columns)
+    )
+}
+
 fn wire_type(kind: &str) -> &str {
     match kind {
         "timestamptz" => "bigint",
@@ -88,6 +106,38 @@ macro_rules! upsert {
     };
 }
 pub(crate) use upsert;
+
+/// Declares `async fn NAME(connection, rows: &[ROW], owners)`, which lets the owners have these rows and no others, in
+/// one statement.
+macro_rules! replace {
+    (
+        $(#[$doc:meta])*
+        fn $name:ident($row:ident: &$row_type:ty) into $table:literal key $key:literal {
+            $($column:literal $kind:literal = $value:expr;)+
+        }
+    ) => {
+        $(#[$doc])*
+        pub(crate) async fn $name<'a>(
+            connection: &mut sqlx::PgConnection,
+            rows: &[$row_type],
+            owners: impl Iterator<Item = &'a domain::ObjectKey>,
+        ) -> Result<(), sqlx::Error> {
+            static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+                crate::upsert::replace_from_arrays($table, $key, &[$(($column, $kind)),+])
+            });
+            let (accounts, owners): (Vec<&str>, Vec<&str>) =
+                owners.map(|key| (key.account.as_str(), key.id.as_str())).unzip();
+            if owners.is_empty() {
+                return Ok(());
+            }
+            let query = sqlx::query(sqlx::AssertSqlSafe(SQL.as_str()));
+            $(let query = query.bind(rows.iter().map(|$row| $value).collect::<Vec<_>>());)+
+            query.bind(accounts).bind(owners).execute(connection).await?;
+            Ok(())
+        }
+    };
+}
+pub(crate) use replace;
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,8 @@
 use domain::objects::{Entitlement, EntitlementSummary};
 use sqlx::PgConnection;
 
-use super::{Part, Row, keep_only, parts};
-use crate::upsert::upsert;
+use super::{Part, Row, parts};
+use crate::upsert::{replace, upsert};
 
 /// Writes summaries; a customer's entitlements become the set in the summary, which may be the first page only.
 pub(crate) async fn write(
@@ -13,10 +13,7 @@ pub(crate) async fn write(
 ) -> Result<(), sqlx::Error> {
     write_summaries(connection, rows).await?;
     let parts = parts(rows, |object| &object.entitlements);
-    write_entitlements(connection, &parts).await?;
-    let owners = rows.iter().map(|row| &row.head.key);
-    let kept = parts.iter().map(|part| (part.of, part.part.id.as_str()));
-    keep_only(connection, "entitlements", "customer_id", owners, kept).await
+    write_entitlements(connection, &parts, rows.iter().map(|row| &row.head.key)).await
 }
 
 upsert! {
@@ -31,7 +28,7 @@ upsert! {
     }
 }
 
-upsert! {
+replace! {
     /// Writes the entitlements.
     fn write_entitlements(row: &Part<'_, Entitlement>) into "entitlements" key "account, customer_id, id" {
         "account" "text" = row.of.account.as_str();

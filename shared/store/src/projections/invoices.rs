@@ -3,17 +3,14 @@
 use domain::objects::{Invoice, InvoiceLine, InvoicePayment};
 use sqlx::PgConnection;
 
-use super::{Part, Row, keep_only, parts};
-use crate::upsert::upsert;
+use super::{Part, Row, parts};
+use crate::upsert::{replace, upsert};
 
 /// Writes invoices; their lines become the set in the snapshot, which may be the first page only.
 pub(crate) async fn write(connection: &mut PgConnection, rows: &[Row<Invoice>]) -> Result<(), sqlx::Error> {
     write_invoices(connection, rows).await?;
     let parts = parts(rows, |object| &object.lines);
-    write_lines(connection, &parts).await?;
-    let owners = rows.iter().map(|row| &row.head.key);
-    let kept = parts.iter().map(|part| (part.of, part.part.id.as_str()));
-    keep_only(connection, "invoice_lines", "invoice_id", owners, kept).await
+    write_lines(connection, &parts, rows.iter().map(|row| &row.head.key)).await
 }
 
 upsert! {
@@ -51,7 +48,7 @@ upsert! {
     }
 }
 
-upsert! {
+replace! {
     /// Writes their lines.
     fn write_lines(row: &Part<'_, InvoiceLine>) into "invoice_lines" key "account, invoice_id, id" {
         "account" "text" = row.of.account.as_str();

@@ -37,7 +37,8 @@ struct Part<'a, T> {
     part: &'a T,
 }
 
-/// All members of all objects.
+/// All members of all objects. They replace what there was, also when a snapshot has only the first page of them: what a
+/// table holds is one snapshot, never a mixture that depends on which came before.
 fn parts<'a, T, P>(rows: &'a [Row<T>], members: impl Fn(&'a T) -> &'a Vec<P>) -> Vec<Part<'a, P>> {
     let of_row = |row: &'a Row<T>| {
         let numbered = (0..).zip(members(&row.object));
@@ -48,42 +49,6 @@ fn parts<'a, T, P>(rows: &'a [Row<T>], members: impl Fn(&'a T) -> &'a Vec<P>) ->
         })
     };
     rows.iter().flat_map(of_row).collect()
-}
-
-/// Removes the members that are not in the snapshot that stands. Also when it has only the first page of them:
-/// what a table holds is one snapshot, never a mixture that depends on which came before.
-async fn keep_only<'a>(
-    connection: &mut PgConnection,
-    table: &'static str,
-    of_column: &'static str,
-    owners: impl Iterator<Item = &'a ObjectKey>,
-    kept: impl Iterator<Item = (&'a ObjectKey, &'a str)>,
-) -> Result<(), sqlx::Error> {
-    let (accounts, objects): (Vec<&str>, Vec<&str>) =
-        owners.map(|key| (key.account.as_str(), key.id.as_str())).unzip();
-    if objects.is_empty() {
-        return Ok(());
-    }
-    let kept: Vec<(&str, &str, &str)> = kept
-        .map(|(key, id)| (key.account.as_str(), key.id.as_str(), id))
-        .collect();
-    let sql = format!(
-        "DELETE FROM {table}
-         USING unnest($1::text[], $2::text[]) AS owner (account, id)
-         WHERE {table}.account = owner.account AND {table}.{of_column} = owner.id
-           AND NOT EXISTS (
-               SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS kept (account, of, id)
-               WHERE ({table}.account, {table}.{of_column}, {table}.id) = (kept.account, kept.of, kept.id))"
-    );
-    sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(accounts)
-        .bind(objects)
-        .bind(kept.iter().map(|(account, _, _)| *account).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, of, _)| *of).collect::<Vec<_>>())
-        .bind(kept.iter().map(|(_, _, id)| *id).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 /// A batch, sorted by kind.

@@ -3,8 +3,8 @@
 use domain::objects::{Subscription, SubscriptionItem};
 use sqlx::PgConnection;
 
-use super::{Part, Row, keep_only, parts};
-use crate::upsert::upsert;
+use super::{Part, Row, parts};
+use crate::upsert::{replace, upsert};
 
 /// Writes subscriptions; their items become the set in the snapshot, which may be the first page only.
 pub(crate) async fn write(
@@ -13,10 +13,7 @@ pub(crate) async fn write(
 ) -> Result<(), sqlx::Error> {
     write_subscriptions(connection, rows).await?;
     let parts = parts(rows, |object| &object.items);
-    write_items(connection, &parts).await?;
-    let owners = rows.iter().map(|row| &row.head.key);
-    let kept = parts.iter().map(|part| (part.of, part.part.id.as_str()));
-    keep_only(connection, "subscription_items", "subscription_id", owners, kept).await
+    write_items(connection, &parts, rows.iter().map(|row| &row.head.key)).await
 }
 
 upsert! {
@@ -49,7 +46,7 @@ upsert! {
     }
 }
 
-upsert! {
+replace! {
     /// Writes their items.
     fn write_items(row: &Part<'_, SubscriptionItem>) into "subscription_items" key "account, subscription_id, id" {
         "account" "text" = row.of.account.as_str();

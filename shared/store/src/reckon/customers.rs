@@ -1,41 +1,23 @@
 //! Whose a customer is. The customer's own word first, then what the first checkout said, then the first
 //! subscription: each a fact that does not depend on which event came first.
 
+use std::sync::LazyLock;
+
 use sqlx::{PgConnection, Row};
 
 use super::Id;
+use crate::lock::Lock;
 use crate::upsert::column;
+
+static LOCK: LazyLock<Lock> = LazyLock::new(|| Lock::new("customer_users", &["account", "customer_id"], &[]));
 
 /// Locks the answers, in order, making those that are missing.
 pub(crate) async fn lock(connection: &mut PgConnection, customers: &[Id]) -> Result<(), sqlx::Error> {
-    if customers.is_empty() {
-        return Ok(());
-    }
-    let accounts = column!(customers, customer => customer.account.as_str());
-    let ids = column!(customers, customer => customer.id.as_str());
-    sqlx::query(
-        "INSERT INTO customer_users (account, customer_id)
-         SELECT wanted.account, wanted.id FROM unnest($1::text[], $2::text[]) WITH ORDINALITY
-              AS wanted (account, id, position)
-         WHERE NOT EXISTS (SELECT FROM customer_users known
-                           WHERE (known.account, known.customer_id) = (wanted.account, wanted.id))
-         ORDER BY wanted.position
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&accounts)
-    .bind(&ids)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "SELECT FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (account, customer_id, position)
-         JOIN customer_users USING (account, customer_id)
-         ORDER BY wanted.position
-         FOR UPDATE OF customer_users",
-    )
-    .bind(&accounts)
-    .bind(&ids)
-    .execute(connection)
-    .await?;
+    let keys = [
+        column!(customers, customer => customer.account.as_str()),
+        column!(customers, customer => customer.id.as_str()),
+    ];
+    LOCK.take(connection, &keys).await?;
     Ok(())
 }
 

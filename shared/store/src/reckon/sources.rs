@@ -1,6 +1,7 @@
 //! What was paid: the joined facts of invoices, checkout sessions and payment intents, and what came of them.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use domain::credits::{
     ChargeFacts, DisputeFacts, GrantBasis, Line, Owner, PaymentFacts, Reckoned, RefundFacts, Source,
@@ -10,6 +11,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::SourceKey;
+use crate::lock::Lock;
 use crate::upsert::{column, upsert};
 
 /// Everything known about a source.
@@ -27,37 +29,12 @@ pub struct SourceFacts {
     pub owner_before: Option<Owner>,
 }
 
+static LOCK: LazyLock<Lock> = LazyLock::new(|| Lock::new("money_sources", &["account", "kind", "id"], &[]));
+
 /// Locks sources in order, making those that are missing.
 pub(crate) async fn lock(connection: &mut PgConnection, keys: &[SourceKey]) -> Result<(), sqlx::Error> {
-    if keys.is_empty() {
-        return Ok(());
-    }
     let (accounts, kinds, ids) = arrays(keys);
-    sqlx::query(
-        "INSERT INTO money_sources (account, kind, id)
-         SELECT wanted.account, wanted.kind, wanted.id
-         FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS wanted (account, kind, id, position)
-         WHERE NOT EXISTS (SELECT FROM money_sources known
-             WHERE (known.account, known.kind, known.id) = (wanted.account, wanted.kind, wanted.id))
-         ORDER BY wanted.position
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&accounts)
-    .bind(&kinds)
-    .bind(&ids)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "SELECT FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS wanted (account, kind, id, position)
-         JOIN money_sources USING (account, kind, id)
-         ORDER BY wanted.position
-         FOR UPDATE OF money_sources",
-    )
-    .bind(&accounts)
-    .bind(&kinds)
-    .bind(&ids)
-    .execute(connection)
-    .await?;
+    LOCK.take(connection, &[accounts, kinds, ids]).await?;
     Ok(())
 }
 
@@ -100,7 +77,8 @@ const HEADS: &str = "
     ORDER BY wanted.position";
 
 /// Lines, with the terms of their price when the invoice was made: a file's word before Stripe's, an event's before
-/// what another object carried along, and of each the last one before that time, else the first after it.
+/// what another object carried along, and of each the last one before that time, else the first after it. Each of
+/// these is found by the key; a price has a row for every day on which it was seen.
 const LINES: &str = "
     SELECT wanted.position, coalesce(l.amount, 0), coalesce(l.quantity, 1), l.proration, l.price_id,
            t.credits, t.unit_amount, t.expire_days
@@ -108,10 +86,15 @@ const LINES: &str = "
     JOIN invoices i ON wanted.kind = 'invoice' AND (i.account, i.id) = (wanted.account, wanted.id)
     JOIN invoice_lines l ON (l.account, l.invoice_id) = (i.account, i.id)
     LEFT JOIN LATERAL (
-        SELECT * FROM price_terms WHERE (price_terms.account, price_terms.price_id) = (l.account, l.price_id)
-        ORDER BY origin = 'file' DESC, since <= i.created DESC, origin = 'event' DESC,
-                 CASE WHEN since <= i.created THEN since END DESC NULLS LAST, since
-        LIMIT 1) AS t ON true
+        SELECT found.* FROM (VALUES (1, 'file', true), (2, 'file', false), (3, 'event', true), (4, 'embedded', true),
+                                    (5, 'event', false), (6, 'embedded', false)) AS choice (rank, origin, is_before)
+        CROSS JOIN LATERAL (
+            (SELECT * FROM price_terms p WHERE choice.is_before AND p.account = l.account AND p.price_id = l.price_id
+                AND p.origin = choice.origin AND p.since <= coalesce(i.created, '-infinity') ORDER BY p.since DESC LIMIT 1)
+            UNION ALL
+            (SELECT * FROM price_terms p WHERE NOT choice.is_before AND p.account = l.account AND p.price_id = l.price_id
+                AND p.origin = choice.origin AND p.since > coalesce(i.created, '-infinity') ORDER BY p.since LIMIT 1)) AS found
+        ORDER BY choice.rank LIMIT 1) AS t ON true
     ORDER BY wanted.position, l.position";
 
 /// Payments of each source, by every shape that links them; a charge only where there is no payment intent.

@@ -1,5 +1,7 @@
 //! From marked objects to what may follow from them.
 
+use std::sync::LazyLock;
+
 use domain::credits::SourceKind;
 use sqlx::{PgConnection, Row};
 
@@ -128,31 +130,26 @@ pub(crate) async fn of_marks(connection: &mut PgConnection, marks: &[Mark]) -> R
             _ => {}
         }
     }
-    let sql = format!("WITH {MONEY} {INVOICES} UNION {SESSIONS} UNION {PAYMENT_INTENTS}");
-    for (account, kind, id, customer) in fetch(connection, marks, sql).await? {
+    for (account, kind, id, customer) in fetch(connection, marks).await? {
+        let named = |id| Id {
+            account: account.clone(),
+            id,
+        };
+        subjects.customers.extend(customer.map(named));
         let kind = match kind.as_str() {
+            "customer" => {
+                subjects.customers.push(named(id));
+                continue;
+            }
+            USER => {
+                subjects.users.push(named(id));
+                continue;
+            }
             "invoice" => SourceKind::Invoice,
             "checkout.session" => SourceKind::CheckoutSession,
             _ => SourceKind::PaymentIntent,
         };
-        if let Some(customer) = customer {
-            subjects.customers.push(Id {
-                account: account.clone(),
-                id: customer,
-            });
-        }
         subjects.sources.push(SourceKey { account, kind, id });
-    }
-    let sql = format!(
-        "WITH {MONEY} SELECT *, NULL FROM ({PEOPLE}) AS named (account, kind, id) WHERE id IS NOT NULL"
-    );
-    for (account, kind, id, _) in fetch(connection, marks, sql).await? {
-        let people = if kind == USER {
-            &mut subjects.users
-        } else {
-            &mut subjects.customers
-        };
-        people.push(Id { account, id });
     }
     sort(&mut subjects.customers);
     sort(&mut subjects.subscriptions);
@@ -166,14 +163,18 @@ pub(crate) fn sort<T: Ord>(list: &mut Vec<T>) {
     list.dedup();
 }
 
+/// All of these at once: account, kind, id, and the customer of what was paid.
+static NAMED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH {MONEY} (({INVOICES}) UNION ({SESSIONS}) UNION ({PAYMENT_INTENTS}))
+         UNION ALL SELECT *, NULL FROM ({PEOPLE}) AS named (account, kind, id) WHERE id IS NOT NULL"
+    )
+});
+
 type Named = (String, String, String, Option<String>);
 
-async fn fetch(
-    connection: &mut PgConnection,
-    marks: &[Mark],
-    sql: String,
-) -> Result<Vec<Named>, sqlx::Error> {
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+async fn fetch(connection: &mut PgConnection, marks: &[Mark]) -> Result<Vec<Named>, sqlx::Error> {
+    let rows = sqlx::query(sqlx::AssertSqlSafe(NAMED.as_str()))
         .bind(column!(marks, mark => mark.account.as_str()))
         .bind(column!(marks, mark => mark.kind.as_str()))
         .bind(column!(marks, mark => mark.id.as_str()))

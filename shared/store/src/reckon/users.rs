@@ -1,9 +1,12 @@
 //! Where users stand: the best of their subscriptions, and how to reach them.
 
+use std::sync::LazyLock;
+
 use domain::{Standing, State, best_of};
 use sqlx::{PgConnection, Row};
 
 use super::Id;
+use crate::lock::Lock;
 use crate::upsert::{column, upsert};
 
 /// A user before and after.
@@ -36,6 +39,8 @@ upsert! {
         "changes" "bigint" = row.changes;
     }
 }
+
+static LOCK: LazyLock<Lock> = LazyLock::new(|| Lock::new("users", &["account", "id"], &[]));
 
 /// Reckons where users stand, writes it, and returns those who moved. Users must be sorted and distinct.
 pub(crate) async fn reckon(
@@ -109,29 +114,10 @@ fn standing(word: &str) -> Option<Standing> {
 }
 
 async fn lock(connection: &mut PgConnection, users: &[Id]) -> Result<(), sqlx::Error> {
-    let accounts = column!(users, user => user.account.as_str());
-    let ids = column!(users, user => user.id.as_str());
-    sqlx::query(
-        "INSERT INTO users (account, id)
-         SELECT wanted.account, wanted.id FROM unnest($1::text[], $2::text[]) WITH ORDINALITY
-              AS wanted (account, id, position)
-         WHERE NOT EXISTS (SELECT FROM users known WHERE (known.account, known.id) = (wanted.account, wanted.id))
-         ORDER BY wanted.position
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&accounts)
-    .bind(&ids)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "SELECT FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (account, id, position)
-         JOIN users USING (account, id)
-         ORDER BY wanted.position
-         FOR UPDATE OF users",
-    )
-    .bind(&accounts)
-    .bind(&ids)
-    .execute(connection)
-    .await?;
+    let keys = [
+        column!(users, user => user.account.as_str()),
+        column!(users, user => user.id.as_str()),
+    ];
+    LOCK.take(connection, &keys).await?;
     Ok(())
 }
