@@ -118,8 +118,8 @@ impl Store {
     /// [`StoreError`].
     pub async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
-            "SELECT name || ' = ' || setting FROM pg_settings
-             WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name",
+            "SELECT name || ' = off' FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) AS name
+             WHERE current_setting(name) = 'off'",
         )
         .fetch_all(self.pool())
         .await?)
