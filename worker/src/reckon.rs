@@ -37,20 +37,30 @@ impl From<StoreError> for ReckonError {
     }
 }
 
-/// Takes the oldest marks, at most `marks_max`, and makes what follows from them true. Returns how many subjects
-/// there were; `None` when there was nothing to do.
+/// What was reckoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// How many subjects.
+    pub subjects: usize,
+    /// Whether there were as many marks as could be taken, so that there may be more.
+    pub is_full: bool,
+}
+
+/// Takes the oldest marks, at most `marks_max`, and makes what follows from them true; `None` when there was nothing to
+/// do.
 ///
 /// # Errors
 /// [`ReckonError`]; nothing has happened, or (when committing) nobody knows, and trying again finds out.
-pub async fn reckon(store: &Store, policy: &Policy, marks_max: u32) -> Result<Option<usize>, ReckonError> {
+pub async fn reckon(store: &Store, policy: &Policy, marks_max: u32) -> Result<Option<Done>, ReckonError> {
     let mut tx = store.begin().await?;
     let taken = tx.take_marks(marks_max).await?;
     if taken.marks.is_empty() {
         tx.commit().await?;
         return Ok(None);
     }
+    let is_full = taken.rows.len() >= marks_max as usize;
     match reckon_marks(tx, &taken.marks, policy, store.can_ask()).await {
-        Ok(subjects) => Ok(Some(subjects)),
+        Ok(subjects) => Ok(Some(Done { subjects, is_full })),
         Err(error) => Err(ReckonError {
             error,
             rows: taken.rows,

@@ -16,10 +16,11 @@ use crate::report;
 
 /// How often to look for marks nobody told us about.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A batch of fewer subjects costs as much as a full one, nearly: then more are gathered first.
-const FEW_SUBJECTS: usize = 64;
-/// How long. The first mark after a silence does not wait.
+/// How long to gather marks after a batch that was not full, at least: few cost nearly as much as many. The first mark
+/// after a silence does not wait.
 const GATHER: Duration = Duration::from_millis(10);
+/// At most.
+const GATHER_MAX: Duration = Duration::from_millis(50);
 /// Longest pause between attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -48,10 +49,12 @@ impl Reckoner {
                     waits = pauses(PAUSE_MAX);
                     // One by one only past the one that failed.
                     (marks_max, attempts) = (MARKS_MAX, 0);
-                    if let Some(subjects) = done {
-                        report::reckoned(subjects, started.elapsed());
-                        if subjects < FEW_SUBJECTS {
-                            tokio::time::sleep(GATHER).await;
+                    if let Some(done) = done {
+                        let took = started.elapsed();
+                        report::reckoned(done.subjects, took);
+                        if !done.is_full {
+                            // As long again: under load, batches get larger, and half of the time is left to events.
+                            tokio::time::sleep(took.clamp(GATHER, GATHER_MAX)).await;
                         }
                         continue;
                     }
