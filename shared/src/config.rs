@@ -284,6 +284,19 @@ impl Common {
     }
 }
 
+/// What is wrong with a `DATABASE_URL` that does not parse. Without the parser's words: they may repeat the password.
+pub const BAD_DATABASE_URL: &str =
+    "DATABASE_URL: not an URL such as postgres://user:password@host:5432/database";
+
+/// Reads `DATABASE_URL`, which must be there. Who knows Postgres says what is an URL of it.
+pub fn database_url(reader: &mut Reader<'_>, is_url: fn(&str) -> bool) -> String {
+    let url = reader.required_secret("DATABASE_URL");
+    if !url.is_empty() && !is_url(&url) {
+        reader.problem(BAD_DATABASE_URL);
+    }
+    url
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

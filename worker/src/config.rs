@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use domain::{NegativeBalance, PastDue, Policy, Upgrade};
-use shared::config::{Common, ConfigError, Env, Reader, Setting};
+use domain::Policy;
+use shared::config::{self, Common, ConfigError, Env, Reader, Setting};
+use shared::policy;
 
 use crate::sweeper::SWEEP_EVERY;
 
@@ -12,16 +13,7 @@ const ADMIN_ADDR: &str = "TOLLGATE_WORKER_ADMIN_ADDR";
 const CONCURRENCY: &str = "TOLLGATE_WORKER_CONCURRENCY";
 const API_KEY: &str = "STRIPE_API_KEY";
 const API_URL: &str = "TOLLGATE_STRIPE_API_URL";
-const POLICY_PAST_DUE: &str = "TOLLGATE_POLICY_PAST_DUE";
-const POLICY_UPGRADE: &str = "TOLLGATE_POLICY_UPGRADE_CREDITS";
-const POLICY_NEGATIVE: &str = "TOLLGATE_POLICY_NEGATIVE_BALANCE";
-const POLICY_EXPIRE_GRACE: &str = "TOLLGATE_POLICY_EXPIRE_GRACE_SECONDS";
-const POLICY_PAID_TIME: &str = "TOLLGATE_POLICY_HONOUR_PAID_TIME";
-const CREDITS_OUTSTANDING: &str = "TOLLGATE_CREDITS_OUTSTANDING_MAX";
-const CREDITS_LOW: &str = "TOLLGATE_CREDITS_LOW";
 const SWEEP_SECONDS: &str = "TOLLGATE_WORKER_SWEEP_SECONDS";
-/// Longest grace, seconds: 10 years.
-const GRACE_MAX: u64 = 10 * 365 * 24 * 60 * 60;
 /// Longest time between sweeps, seconds: a day.
 const SWEEP_MAX: u64 = 24 * 60 * 60;
 
@@ -53,41 +45,13 @@ pub const SETTINGS: &[Setting] = &[
         default: "https://api.stripe.com",
         about: "where Stripe's API is; for stand-ins",
     },
-    Setting {
-        name: POLICY_PAST_DUE,
-        default: "grace",
-        about: "whether a past_due subscription still entitles: `grace` or `stop`",
-    },
-    Setting {
-        name: POLICY_UPGRADE,
-        default: "proration",
-        about: "credits for a change of plan within a period: `proration` (in proportion to the money) or `nothing`",
-    },
-    Setting {
-        name: POLICY_NEGATIVE,
-        default: "block",
-        about: "a balance below zero after a refund: `block` the use of credits, or `tolerate` it for who is entitled",
-    },
-    Setting {
-        name: POLICY_EXPIRE_GRACE,
-        default: "0",
-        about: "seconds after its end that a canceled subscription becomes expired",
-    },
-    Setting {
-        name: POLICY_PAID_TIME,
-        default: "true",
-        about: "whether it does so only after the end of what was paid for: `true` or `false`",
-    },
-    Setting {
-        name: CREDITS_OUTSTANDING,
-        default: "0",
-        about: "credits that users and teams of an account may hold together before no free ones are given; 0 is no limit",
-    },
-    Setting {
-        name: CREDITS_LOW,
-        default: "0",
-        about: "tell `credits.low` in the outbox when a balance falls to so many credits or fewer; 0 is never",
-    },
+    policy::PAST_DUE,
+    policy::UPGRADE,
+    policy::NEGATIVE_BALANCE,
+    policy::EXPIRE_GRACE,
+    policy::PAID_TIME,
+    policy::CREDITS_OUTSTANDING,
+    policy::CREDITS_LOW,
     Setting {
         name: SWEEP_SECONDS,
         default: "3600",
@@ -95,17 +59,9 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// What is wrong with a `DATABASE_URL` that does not parse. Without the parser's words: they may repeat the password.
-pub const BAD_DATABASE_URL: &str =
-    "DATABASE_URL: not an URL such as postgres://user:password@host:5432/database";
-
 /// Reads `DATABASE_URL`, which must be there.
 pub fn database_url(reader: &mut Reader<'_>) -> String {
-    let url = reader.required_secret("DATABASE_URL");
-    if !url.is_empty() && !store::is_url(&url) {
-        reader.problem(BAD_DATABASE_URL);
-    }
-    url
+    config::database_url(reader, store::is_url)
 }
 
 /// Reads how Stripe's API is reached, when it is.
@@ -122,52 +78,6 @@ fn stripe(reader: &mut Reader<'_>) -> Option<stripe_api::Settings> {
             None
         }
     }
-}
-
-/// Reads what an installation chose where Stripe leaves a choice.
-pub fn policy(reader: &mut Reader<'_>) -> Policy {
-    let policy = Policy {
-        past_due: reader.choice(
-            POLICY_PAST_DUE,
-            &[("grace", PastDue::Grace), ("stop", PastDue::Stop)],
-        ),
-        upgrade: reader.choice(
-            POLICY_UPGRADE,
-            &[("proration", Upgrade::Proration), ("nothing", Upgrade::Nothing)],
-        ),
-        negative_balance: reader.choice(
-            POLICY_NEGATIVE,
-            &[
-                ("block", NegativeBalance::Block),
-                ("tolerate", NegativeBalance::Tolerate),
-            ],
-        ),
-        expire_grace_seconds: signed(reader.number(POLICY_EXPIRE_GRACE, 0, 0, GRACE_MAX)),
-        honour_paid_time: reader.choice(POLICY_PAID_TIME, &[("true", true), ("false", false)]),
-        outstanding_max: Some(signed(reader.number(CREDITS_OUTSTANDING, 0, 0, u64::MAX >> 1)))
-            .filter(|most| *most > 0),
-    };
-    reader.refuse_unknown(
-        "TOLLGATE_POLICY_",
-        &[
-            POLICY_PAST_DUE,
-            POLICY_UPGRADE,
-            POLICY_NEGATIVE,
-            POLICY_EXPIRE_GRACE,
-            POLICY_PAID_TIME,
-        ],
-    );
-    reader.refuse_unknown("TOLLGATE_CREDITS_", &[CREDITS_OUTSTANDING, CREDITS_LOW]);
-    policy
-}
-
-/// Reads at which balance `credits.low` is told; 0 is never.
-pub fn credits_low(reader: &mut Reader<'_>) -> i64 {
-    signed(reader.number(CREDITS_LOW, 0, 0, u64::MAX >> 1))
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Connections beside those of the chunks: for the reckoner, the refetcher, the auditor, and the
@@ -204,7 +114,7 @@ impl WorkerConfig {
         let mut reader = Reader::new(env);
         let common = Common::read(&mut reader);
         let database_url = database_url(&mut reader);
-        let policy = policy(&mut reader);
+        let policy = policy::read(&mut reader);
         let stripe = stripe(&mut reader);
         let sweep_seconds = reader.number(SWEEP_SECONDS, SWEEP_EVERY.as_secs(), 1, SWEEP_MAX);
         let config = Self {
@@ -212,7 +122,7 @@ impl WorkerConfig {
             database_url,
             stripe,
             policy,
-            credits_low: credits_low(&mut reader),
+            credits_low: policy::credits_low(&mut reader),
             sweep_every: Duration::from_secs(sweep_seconds),
             admin_addr: reader.or(
                 "TOLLGATE_WORKER_ADMIN_ADDR",

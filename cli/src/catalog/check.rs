@@ -26,7 +26,7 @@ pub(super) fn main(options: &FileOptions) -> ExitCode {
 fn optional_database_url(reader: &mut Reader<'_>) -> Option<String> {
     let url = reader.secret("DATABASE_URL")?;
     if !store::is_url(&url) {
-        reader.problem(worker::config::BAD_DATABASE_URL);
+        reader.problem(shared::config::BAD_DATABASE_URL);
     }
     Some(url)
 }

@@ -50,7 +50,7 @@ pub(super) enum ServicesError {
     #[error("REDIS_URL: {0}")]
     RedisUrl(#[from] shared::queue::QueueError),
     /// `DATABASE_URL` is no URL.
-    #[error("{}", worker::config::BAD_DATABASE_URL)]
+    #[error("{}", shared::config::BAD_DATABASE_URL)]
     DatabaseUrl,
     /// `STRIPE_WEBHOOK_SECRET` cannot be used.
     #[error("STRIPE_WEBHOOK_SECRET: {0}")]
