@@ -6,10 +6,14 @@ pub mod config;
 pub mod entry;
 pub mod envelope;
 pub mod lifecycle;
+pub mod limiter;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
+pub mod policy;
 pub mod queue;
 pub mod role;
 pub mod signature;
+pub mod state_cache;
 pub mod suggest;
 pub mod telemetry;
+pub mod unique;

@@ -36,6 +36,7 @@ use shared::clock::Clock;
 use shared::config::{ConfigError, Env, Setting};
 use shared::queue::{Consumer, Keys, Leases, QueueError};
 use shared::role::Role;
+use shared::state_cache::StateCache;
 use store::{SchemaError, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -117,7 +118,11 @@ async fn work(
     watchdog::start();
     let store = Store::for_working(&config.database_url, config.connections_max())?
         .asking(config.stripe.is_some())
-        .telling_low_credits(config.credits_low);
+        .telling_low_credits(config.credits_low)
+        .with_state_cache(StateCache::new(
+            &config.common.redis_url,
+            &config.common.redis_prefix,
+        )?);
     let keys = Keys::new(&config.common.redis_prefix, 0);
     let consumer = Consumer::new(&config.common.redis_url, keys, consumer_name(&clock))?;
     if !wait_for_schema(&store, &readiness, &stop).await? {

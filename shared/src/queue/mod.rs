@@ -29,7 +29,7 @@ pub use consumer::{Claimed, Consumer, Reader, Settled, StreamId};
 pub use durability::{Durability, DurabilityReport, ParseDurabilityError};
 pub use gate::{Closed, Gate, GateLimits};
 pub use lease::Leases;
-use link::Link;
+pub(crate) use link::Link;
 pub use producer::{EnqueueError, Producer, Receipt};
 
 /// The one consumer group; every worker replica is a consumer in it.

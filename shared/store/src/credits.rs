@@ -1,7 +1,8 @@
 //! Using credits: spending, balances, and who shares a team's.
 
 use domain::credits::Owner;
-use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
 
 use crate::{Store, StoreError};
 
@@ -81,15 +82,7 @@ impl Store {
             .bind(reason)
             .fetch_one(self.pool())
             .await?;
-        let (outcome, available): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
-        match outcome.as_str() {
-            "spent" => Ok(Spend::Spent { available }),
-            "repeated" => Ok(Spend::Repeated { available }),
-            "conflict" => Ok(Spend::Conflict),
-            "insufficient" => Ok(Spend::Insufficient { available }),
-            "owing" => Ok(Spend::Owing { balance: available }),
-            other => Err(sqlx::Error::Decode(format!("spend_credits answers {other:?}").into()).into()),
-        }
+        Ok(spend_outcome(&row)?)
     }
 
     /// What a user can spend. Whoever nobody has heard of has nothing.
@@ -97,28 +90,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn balance_of(&self, account: &str, user: &str) -> Result<Balance, StoreError> {
-        let rows = sqlx::query(
-            "SELECT NULL AS team, balance FROM ledger_accounts
-             WHERE (account, owner_kind, owner_id) = ($1, 'user', $2)
-             UNION ALL
-             SELECT m.team_id, coalesce(a.balance, 0) FROM team_members m
-             LEFT JOIN ledger_accounts a ON (a.account, a.owner_kind, a.owner_id) = (m.account, 'team', m.team_id)
-             WHERE (m.account, m.user_id) = ($1, $2)
-             ORDER BY team",
-        )
-        .bind(account)
-        .bind(user)
-        .fetch_all(self.pool())
-        .await?;
-        let mut balance = Balance::default();
-        for row in rows {
-            let credits = row.try_get(1)?;
-            match row.try_get(0)? {
-                Some(team) => balance.teams.push((team, credits)),
-                None => balance.own = credits,
-            }
-        }
-        Ok(balance)
+        let mut connection = self.pool().acquire().await?;
+        Ok(balance(&mut connection, account, user).await?)
     }
 
     /// What an owner has, without what a user shares.
@@ -196,29 +169,69 @@ impl Store {
             None => Ok(None),
         }
     }
+}
 
-    /// The ledger's account of an owner.
-    pub(crate) async fn ledger_account(
-        &self,
-        account: &str,
-        owner: &Owner,
-    ) -> Result<Option<i64>, sqlx::Error> {
-        sqlx::query_scalar(
-            "SELECT id FROM ledger_accounts WHERE (account, owner_kind, owner_id) = ($1, $2, $3)",
-        )
+/// The ledger's account of an owner.
+pub(crate) async fn ledger_account(
+    connection: &mut PgConnection,
+    account: &str,
+    owner: &Owner,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT id FROM ledger_accounts WHERE (account, owner_kind, owner_id) = ($1, $2, $3)")
         .bind(account)
         .bind(owner.kind())
         .bind(owner.id())
-        .fetch_optional(self.pool())
+        .fetch_optional(connection)
         .await
+}
+
+/// What `spend_credits` answers.
+pub(crate) fn spend_outcome(row: &PgRow) -> Result<Spend, sqlx::Error> {
+    let (outcome, available): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+    match outcome.as_str() {
+        "spent" => Ok(Spend::Spent { available }),
+        "repeated" => Ok(Spend::Repeated { available }),
+        "conflict" => Ok(Spend::Conflict),
+        "insufficient" => Ok(Spend::Insufficient { available }),
+        "owing" => Ok(Spend::Owing { balance: available }),
+        other => Err(sqlx::Error::Decode(
+            format!("spend_credits answers {other:?}").into(),
+        )),
     }
 }
 
-/// What the platform's side lacks, users and teams have.
-pub(crate) async fn outstanding(
-    connection: &mut sqlx::PgConnection,
+/// What a user can spend.
+pub(crate) async fn balance(
+    connection: &mut PgConnection,
     account: &str,
-) -> Result<i64, sqlx::Error> {
+    user: &str,
+) -> Result<Balance, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT NULL AS team, balance FROM ledger_accounts
+         WHERE (account, owner_kind, owner_id) = ($1, 'user', $2)
+         UNION ALL
+         SELECT m.team_id, coalesce(a.balance, 0) FROM team_members m
+         LEFT JOIN ledger_accounts a ON (a.account, a.owner_kind, a.owner_id) = (m.account, 'team', m.team_id)
+         WHERE (m.account, m.user_id) = ($1, $2)
+         ORDER BY team",
+    )
+    .bind(account)
+    .bind(user)
+    .fetch_all(connection)
+    .await?;
+    let mut balance = Balance::default();
+    for row in rows {
+        let credits = row.try_get(1)?;
+        match row.try_get(0)? {
+            Some(team) => balance.teams.push((team, credits)),
+            None => balance.own = credits,
+        }
+    }
+    Ok(balance)
+}
+
+/// What the platform's side lacks, users and teams have.
+pub(crate) async fn outstanding(connection: &mut PgConnection, account: &str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT coalesce(-sum(balance), 0)::bigint FROM ledger_accounts WHERE account = $1 AND owner_kind = 'platform'",
     )

@@ -8,6 +8,9 @@ pub enum StoreError {
     /// What Postgres or the connection says.
     #[error("postgres: {0}")]
     Postgres(#[from] sqlx::Error),
+    /// What is kept of users elsewhere could not be dropped, so nothing was committed.
+    #[error("the state cache: {0}")]
+    Cache(#[source] shared::queue::QueueError),
     /// A promise between our own statements is broken.
     #[error("a statement was to change {expected} rows of {table} and changed {changed}")]
     WrongRowCount {
@@ -31,6 +34,7 @@ impl StoreError {
     pub fn class(&self) -> Class {
         match self {
             Self::WrongRowCount { .. } => Class::Bug,
+            Self::Cache(_) => Class::Transient,
             Self::Postgres(error) => match sqlstate(error) {
                 Some(code) => class_of(&code),
                 None => class_without_code(error),
@@ -58,6 +62,7 @@ impl StoreError {
     pub fn cause(&self) -> String {
         match self {
             Self::WrongRowCount { table, .. } => format!("wrong_row_count:{table}"),
+            Self::Cache(_) => "state_cache".to_owned(),
             Self::Postgres(sqlx::Error::Database(error)) => {
                 let place = error.constraint().or(error.table()).unwrap_or("-");
                 format!("sqlstate:{}:{place}", error.code().unwrap_or_default())

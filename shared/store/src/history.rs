@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use domain::credits::Owner;
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 
+use crate::credits::ledger_account;
 use crate::{Store, StoreError};
 
 /// Most entries of one page.
@@ -97,39 +98,50 @@ impl Store {
         after: Option<HistoryCursor>,
         limit: u32,
     ) -> Result<History, StoreError> {
-        let Some(id) = self.ledger_account(account, owner).await? else {
-            return Ok(History::default());
-        };
-        let limit = limit.clamp(1, HISTORY_MAX) as usize;
-        let mut rows = sqlx::query(PAGE)
-            .bind(id)
-            .bind(after.map_or(i64::MAX, |cursor| cursor.transfer_id))
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
-            .fetch_all(self.pool())
-            .await?;
-        let has_more = rows.len() > limit;
-        rows.truncate(limit);
-        let mut balance = match (after, rows.first()) {
-            (Some(cursor), _) => cursor.balance,
-            (None, Some(row)) => row.try_get(11)?,
-            (None, None) => 0,
-        };
-        let mut history = History::default();
-        for row in &rows {
-            let entry = entry(row, balance)?;
-            balance -= entry.credits;
-            history.entries.push(entry);
-        }
-        history.next = history
-            .entries
-            .last()
-            .filter(|_| has_more)
-            .map(|last| HistoryCursor {
-                transfer_id: last.transfer_id,
-                balance,
-            });
-        Ok(history)
+        let mut connection = self.pool().acquire().await?;
+        Ok(history(&mut connection, account, owner, after, limit).await?)
     }
+}
+
+pub(crate) async fn history(
+    connection: &mut PgConnection,
+    account: &str,
+    owner: &Owner,
+    after: Option<HistoryCursor>,
+    limit: u32,
+) -> Result<History, sqlx::Error> {
+    let Some(id) = ledger_account(&mut *connection, account, owner).await? else {
+        return Ok(History::default());
+    };
+    let limit = limit.clamp(1, HISTORY_MAX) as usize;
+    let mut rows = sqlx::query(PAGE)
+        .bind(id)
+        .bind(after.map_or(i64::MAX, |cursor| cursor.transfer_id))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
+        .fetch_all(connection)
+        .await?;
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let mut balance = match (after, rows.first()) {
+        (Some(cursor), _) => cursor.balance,
+        (None, Some(row)) => row.try_get(11)?,
+        (None, None) => 0,
+    };
+    let mut history = History::default();
+    for row in &rows {
+        let entry = entry(row, balance)?;
+        balance -= entry.credits;
+        history.entries.push(entry);
+    }
+    history.next = history
+        .entries
+        .last()
+        .filter(|_| has_more)
+        .map(|last| HistoryCursor {
+            transfer_id: last.transfer_id,
+            balance,
+        });
+    Ok(history)
 }
 
 fn entry(row: &sqlx::postgres::PgRow, balance: i64) -> Result<HistoryEntry, sqlx::Error> {

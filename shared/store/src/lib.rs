@@ -3,6 +3,7 @@
 //! Work happens in a [`Tx`]: admit events to the inbox, lock the objects they concern, write what was
 //! decided, commit. Every statement handles a whole batch, so the cost per event falls as load rises.
 
+pub mod api;
 mod catalog;
 pub mod check;
 mod credits;
@@ -25,6 +26,7 @@ mod state;
 mod summary;
 pub mod sweep;
 mod terms;
+mod touched;
 mod trial;
 mod tx;
 mod upsert;
@@ -32,6 +34,7 @@ pub mod yardstick;
 
 use std::time::Duration;
 
+use shared::state_cache::StateCache;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
@@ -54,6 +57,7 @@ pub use schema::{SchemaError, migrations};
 pub use state::Waiting;
 pub use summary::{ExampleRows, Tally};
 pub use terms::SeenTerms;
+use touched::Touched;
 pub use trial::{Crossing, Kept, Moved};
 pub use tx::Tx;
 
@@ -77,6 +81,7 @@ pub struct Store {
     pool: PgPool,
     spare: Spare,
     can_ask: bool,
+    cache: Option<StateCache>,
 }
 
 /// Whether a text names a Postgres database.
@@ -171,6 +176,7 @@ impl Store {
             pool,
             spare: Spare::new(0),
             can_ask: false,
+            cache: None,
         }
     }
 
@@ -184,13 +190,22 @@ impl Store {
         self
     }
 
+    /// Drops what is kept of users whenever a transaction changes them: before the commit, and while it is under way.
+    #[must_use]
+    pub fn with_state_cache(self, cache: StateCache) -> Self {
+        Self {
+            cache: Some(cache),
+            ..self
+        }
+    }
+
     /// Begins a transaction.
     ///
     /// # Errors
     /// [`StoreError`] when no connection can be had.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match self.spare.begin(&self.pool).await {
-            Ok(open) => Ok(Tx(open)),
+            Ok(open) => Ok(Tx(open, Touched::new(self.cache.clone()))),
             Err(error) => Err(self.explain(error).await),
         }
     }

@@ -7,6 +7,7 @@ use domain::{Contest, Known, ObjectKey, Snapshot};
 
 use crate::reckon::{customers, expired, ledger, sources, subjects, subscriptions, users};
 use crate::spare::Open;
+use crate::touched::Touched;
 use crate::{
     EventKey, ExpiredGrant, Id, InboxRow, Mark, OutboxRow, ParkedRow, PostedTransfer, Redelivery, SeenTerms,
     SourceFacts, SourceKey, StoreError, Subjects, SubscriptionFacts, SubscriptionRow, Taken, UserChange,
@@ -15,7 +16,7 @@ use crate::{
 
 /// A running transaction. Dropping it rolls back.
 #[derive(Debug)]
-pub struct Tx(pub(crate) Open);
+pub struct Tx(pub(crate) Open, pub(crate) Touched);
 
 impl Tx {
     /// Puts new events into the inbox and returns which ones were new; the others have taken effect before. One
@@ -121,7 +122,14 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+        let Self(mut open, touched) = self;
+        let fence = touched.fence(&mut open).await?;
+        // After an error it may still come to pass: then the fence stands until its time is over.
+        open.commit().await?;
+        if let Some(fence) = fence {
+            fence.lift().await;
+        }
+        Ok(())
     }
 }
 
@@ -194,6 +202,9 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn reckon_users(&mut self, users: &[Id]) -> Result<Vec<UserChange>, StoreError> {
+        for user in users {
+            self.1.user(&user.account, &user.id);
+        }
         Ok(users::reckon(&mut self.0, users).await?)
     }
 
@@ -270,6 +281,9 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn append(&mut self, transfers: &[PostedTransfer]) -> Result<(), StoreError> {
+        for it in transfers {
+            self.1.owner(&it.source.account, &it.transfer.place.owner);
+        }
         Ok(ledger::append(&mut self.0, transfers).await?)
     }
 

@@ -127,6 +127,9 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn append_by_clock(&mut self, transfers: &[ClockTransfer]) -> Result<(), StoreError> {
+        for it in transfers {
+            self.1.owner(&it.account, &it.transfer.place.owner);
+        }
         Ok(expired::append(&mut self.0, transfers).await?)
     }
 }

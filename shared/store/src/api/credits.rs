@@ -1,0 +1,73 @@
+//! Credits, as seen and spent through the API.
+
+use domain::credits::Owner;
+
+use super::ActingTx;
+use crate::StoreError;
+use crate::credits::{Balance, Spend, balance, spend_outcome};
+use crate::history::{History, HistoryCursor, history};
+
+impl ActingTx {
+    /// What a user can spend, as far as the actor may see it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn balance_of(&mut self, user: &str) -> Result<Balance, StoreError> {
+        let account = self.actor.account.clone();
+        Ok(balance(self.connection(), &account, user).await?)
+    }
+
+    /// A page of what happened to an owner's credits; see [`crate::Store::history`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn history(
+        &mut self,
+        owner: &Owner,
+        after: Option<HistoryCursor>,
+        limit: u32,
+    ) -> Result<History, StoreError> {
+        let account = self.actor.account.clone();
+        Ok(history(self.connection(), &account, owner, after, limit).await?)
+    }
+
+    /// Spends credits of a user; see [`crate::Store::spend`]. Only the application and its staff may.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn spend(
+        &mut self,
+        user: &str,
+        credits: i64,
+        key: &str,
+        reason: Option<&str>,
+    ) -> Result<Spend, StoreError> {
+        let account = self.actor.account.clone();
+        let row = sqlx::query("SELECT outcome, available FROM api_spend($1, $2, $3, $4, $5)")
+            .bind(account)
+            .bind(user)
+            .bind(credits)
+            .bind(key)
+            .bind(reason)
+            .fetch_one(self.connection())
+            .await?;
+        self.touch_spender(user).await?;
+        Ok(spend_outcome(&row)?)
+    }
+
+    /// Whose credits a spend takes is the database's to decide; it may be those of any team of the user's.
+    async fn touch_spender(&mut self, user: &str) -> Result<(), StoreError> {
+        let account = self.actor.account.clone();
+        let teams: Vec<String> =
+            sqlx::query_scalar("SELECT team_id FROM team_members WHERE (account, user_id) = ($1, $2)")
+                .bind(&account)
+                .bind(user)
+                .fetch_all(self.connection())
+                .await?;
+        self.tx.1.user(&account, user);
+        for team in teams {
+            self.tx.1.owner(&account, &Owner::Team(team));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,15 @@
+//! The billing API's side of the database: everything is done as somebody, and Postgres itself holds who may see what.
+//! See `migrations/0012_api.sql`.
+
+mod actor;
+mod audit;
+mod credits;
+mod position;
+mod requests;
+mod switches;
+
+pub use actor::{API_ROLE, ActingTx, Actor, ActorRole, RoleProblem};
+pub use audit::AuditRow;
+pub use position::{UserPosition, UserSubscription};
+pub use requests::{Answer, Begun, RequestKey};
+pub use switches::Feature;
