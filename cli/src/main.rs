@@ -47,6 +47,9 @@ enum Command {
     /// Claim events from Redis and apply each exactly once in effect to Postgres
     #[command(after_help = settings_help(worker::config::SETTINGS))]
     Worker,
+    /// Serve the billing API: what users may do, their credits, corrections
+    #[command(after_help = settings_help(api::SETTINGS))]
+    Api,
     /// Bring the database's schema up to date
     Migrate(migrate::Options),
     /// Check, apply and show what is for sale, from a file that is checked in
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::Dev(options) => dev::main(options),
         Command::Ingest => shared::role::run::<ingest::Ingest>(),
         Command::Worker => shared::role::run::<worker::Worker>(),
+        Command::Api => shared::role::run::<api::Api>(),
         Command::Migrate(options) => migrate::main(&options),
         Command::Catalog(options) => catalog::main(&options),
         Command::State(options) => state::main(&options),
@@ -127,6 +131,7 @@ mod tests {
         let roles = [
             ingest::SETTINGS,
             worker::config::SETTINGS,
+            api::SETTINGS,
             shared::config::COMMON_SETTINGS,
         ];
         for setting in roles.into_iter().flatten() {

@@ -1,6 +1,6 @@
 //! `tollgate dev`: the whole product on one machine with nothing configured.
 //!
-//! The order of things: [`services`] (Redis, Postgres), the schema, [`processes`] (ingest and workers, each
+//! The order of things: [`services`] (Redis, Postgres), the schema, [`processes`] (ingest, workers and the API, each
 //! a process of its own, so that one can be killed), the ready line, [`demo`], its [`summary`], and then it
 //! stays up until Ctrl-C.
 
@@ -10,6 +10,7 @@ mod processes;
 mod progress;
 mod services;
 mod summary;
+mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,7 +33,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// The part of the help that options cannot say.
 pub(crate) const ENVIRONMENT: &str = "\
 REDIS_URL, DATABASE_URL and STRIPE_WEBHOOK_SECRET are used when they are set, and nothing is started or made up \
-in their place. So is every setting of `tollgate ingest` and `tollgate worker`, but for their admin addresses.";
+in their place. So is every setting of `tollgate ingest`, `tollgate worker` and `tollgate api`, but for their admin addresses.";
 
 /// What `tollgate dev` takes.
 #[derive(clap::Args, Debug, Clone)]
@@ -71,6 +72,11 @@ struct Ready<'a> {
     /// Base of ingest's `/livez`, `/readyz` and `/metrics`.
     admin_url: &'a str,
     worker_admin_urls: Vec<&'a str>,
+    /// Base of the billing API; `/docs` describes it.
+    api_url: &'a str,
+    /// A token with the role `admin`; absent where `TOLLGATE_API_JWT_*` say who issues tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_token: Option<String>,
     webhook_secret: &'a str,
     database_url: &'a str,
     redis_url: &'a str,
@@ -162,6 +168,8 @@ fn announce(options: &Options, services: &Services, processes: &Processes) {
             ingest_url: &processes.ingest_url,
             admin_url: &processes.admin_url,
             worker_admin_urls: processes.worker_admin_urls().collect(),
+            api_url: &processes.api_url,
+            api_token: services.tokens.as_ref().map(|tokens| tokens.token("admin")),
             webhook_secret: services.secret.expose(),
             database_url: &services.database_url,
             redis_url: &services.redis_url,

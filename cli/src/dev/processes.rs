@@ -1,4 +1,4 @@
-//! ingest and the workers as processes of their own, restarted when they die, gone when `dev` is gone.
+//! ingest, the workers and the API as processes of their own, restarted when they die, gone when `dev` is gone.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -40,6 +40,9 @@ pub(super) struct Processes {
     pub ingest_url: String,
     /// Base address of ingest's admin listener.
     pub admin_url: String,
+    /// Base address of the billing API.
+    pub api_url: String,
+    /// ingest, then the workers, then the API.
     children: Vec<Arc<Child>>,
 }
 
@@ -83,7 +86,21 @@ impl Processes {
                 command.arg("worker").envs(settings.clone());
             })?);
         }
+        let api_addr = match env.get("TOLLGATE_API_ADDR") {
+            Some(addr) => addr.to_owned(),
+            None => free_address()?.to_string(),
+        };
+        let admin = free_address()?.to_string();
+        children.push(Child::start("api", &admin, services, {
+            let settings = api_settings(env, services, &api_addr, &admin);
+            move |command| {
+                command
+                    .arg("api")
+                    .envs(settings.iter().map(|(name, value)| (name, value)));
+            }
+        })?);
         Ok(Self {
+            api_url: format!("http://{api_addr}"),
             ingest_url: format!("http://{ingest_addr}/webhooks/stripe"),
             admin_url: children[0].admin_url.clone(),
             children: children.into_iter().map(Arc::new).collect(),
@@ -136,7 +153,11 @@ impl Processes {
 
     /// Base addresses of the workers' admin listeners.
     pub(super) fn worker_admin_urls(&self) -> impl Iterator<Item = &str> {
-        self.children[1..].iter().map(|child| child.admin_url.as_str())
+        self.workers().map(|child| child.admin_url.as_str())
+    }
+
+    fn workers(&self) -> impl Iterator<Item = &Child> {
+        self.children[1..self.children.len() - 1].iter().map(Arc::as_ref)
     }
 
     /// For those who want to kill it.
@@ -146,10 +167,7 @@ impl Processes {
 
     /// For those who want to kill one.
     pub(super) fn worker_pids(&self) -> Vec<u32> {
-        self.children[1..]
-            .iter()
-            .map(|child| child.state().process.id())
-            .collect()
+        self.workers().map(|child| child.state().process.id()).collect()
     }
 }
 
@@ -270,6 +288,25 @@ fn ingest_settings(
     default("TOLLGATE_REDIS_DURABILITY", services.durability.to_string());
     // The simulator plays Stripe in test mode; live events at this endpoint are kept and change nothing.
     default("TOLLGATE_ENDPOINT_DEFAULT_LIVEMODE", "false".to_owned());
+    settings
+}
+
+fn api_settings(
+    env: &Env,
+    services: &Services,
+    address: &str,
+    admin_address: &str,
+) -> Vec<(&'static str, String)> {
+    let mut settings = vec![
+        ("DATABASE_URL", services.database_url.clone()),
+        ("REDIS_URL", services.redis_url.clone()),
+        ("TOLLGATE_REDIS_PREFIX", services.prefix.clone()),
+        ("TOLLGATE_API_ADDR", address.to_owned()),
+        ("TOLLGATE_API_ADMIN_ADDR", admin_address.to_owned()),
+    ];
+    if let Some(tokens) = &services.tokens {
+        settings.extend(tokens.settings());
+    }
     settings
 }
 

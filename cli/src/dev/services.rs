@@ -7,6 +7,7 @@ use shared::signature::Secret;
 use stack::{Stack, StackError};
 use store::{SchemaError, Store};
 
+use super::tokens::Tokens;
 use super::{Options, progress};
 
 /// Connections `dev` itself takes, for migrating and for looking.
@@ -28,6 +29,8 @@ pub(super) struct Services {
     pub secrets: String,
     /// First word of the Redis keys.
     pub prefix: String,
+    /// What tokens of the API are made with; `None` where the user's own issuer makes them.
+    pub tokens: Option<Tokens>,
     /// For looking.
     pub store: Store,
     /// For looking.
@@ -101,6 +104,7 @@ impl Services {
         std::fs::create_dir_all(&log_dir)?;
         Ok(Self {
             secret: Secret::new(secrets.split(',').next().unwrap_or_default())?,
+            tokens: Tokens::unless_configured(env)?,
             secrets,
             store: Store::new(&database_url, "tollgate-dev", CONNECTIONS_MAX)?,
             probe: Probe::new(&redis_url, Keys::new(&prefix, 0))?,
@@ -145,12 +149,17 @@ impl Services {
 }
 
 fn made_up_secret() -> std::io::Result<String> {
+    Ok(format!("whsec_{}", random_word()?))
+}
+
+/// A word nobody guesses.
+pub(super) fn random_word() -> std::io::Result<String> {
     use std::io::Read;
     let mut bytes = [0; SECRET_BYTES];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes
         .iter()
-        .fold("whsec_".to_owned(), |text, byte| format!("{text}{byte:02x}")))
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
 }
 
 /// A seed nobody used before.

@@ -66,16 +66,29 @@ pub(super) fn places(services: &Services, processes: &Processes) -> String {
         .map(|url| format!("{url}/metrics"))
         .collect();
     format!(
-        "\n  webhooks   {}\n  secret     {}\n  ingest     {}/readyz  {}/metrics\n  workers    {}\n  \
+        "\n  webhooks   {}\n  secret     {}\n  api        {}/docs\n  ingest     {}/readyz  {}/metrics\n  workers    {}\n  \
          postgres   psql {}\n  redis      redis-cli -u {}\n  logs       {}\n\n  \
-         Send one yourself (the signature is good for five minutes):\n\n{curl}\n",
+         Send one yourself (the signature is good for five minutes):\n\n{curl}\n{}",
         processes.ingest_url,
         services.secret.expose(),
+        processes.api_url,
         processes.admin_url,
         processes.admin_url,
         workers.join("  "),
         services.database_url,
         services.redis_url,
         services.log_dir.display(),
+        ask(services, processes),
     )
+}
+
+/// A question to paste, where we can make a token.
+fn ask(services: &Services, processes: &Processes) -> String {
+    services.tokens.as_ref().map_or_else(String::new, |tokens| {
+        format!(
+            "\n  Ask what a user may do:\n\ncurl -H 'Authorization: Bearer {}' {}/v1/users/user_1/subscription-state\n",
+            tokens.token("admin"),
+            processes.api_url,
+        )
+    })
 }

@@ -3,6 +3,7 @@
 //! Each test has a database of its own, cloned from a template, and a key prefix of its own. Nothing sleeps
 //! to synchronise: tests wait for a state, with a limit.
 
+mod api;
 mod asked;
 mod bench;
 mod bought;

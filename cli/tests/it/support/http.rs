@@ -74,14 +74,20 @@ pub async fn metric(admin_url: &str, series: &str) -> u64 {
     value.map_or(0, |value| value.parse().expect("a whole number"))
 }
 
-async fn send(request: hyper::http::request::Builder, body: Bytes) -> Option<(u16, String)> {
+/// Status, headers and body of any request.
+pub async fn exchange(request: hyper::http::request::Builder, body: Bytes) -> Option<hyper::Response<Bytes>> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let request = request.body(Full::new(body)).expect("a request");
     let exchange = async {
-        let response = client.request(request).await.ok()?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.ok()?.to_bytes();
-        Some((status, String::from_utf8_lossy(&body).into_owned()))
+        let (parts, body) = client.request(request).await.ok()?.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(hyper::Response::from_parts(parts, body))
     };
     tokio::time::timeout(TIMEOUT, exchange).await.ok()?
+}
+
+async fn send(request: hyper::http::request::Builder, body: Bytes) -> Option<(u16, String)> {
+    let response = exchange(request, body).await?;
+    let body = String::from_utf8_lossy(response.body()).into_owned();
+    Some((response.status().as_u16(), body))
 }

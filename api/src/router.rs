@@ -1,0 +1,52 @@
+//! Every route, and what stands before it.
+
+use axum::extract::Request;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use axum::{Extension, Router};
+use std::sync::Arc;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::caller::authenticate;
+use crate::docs::{self, Documents};
+use crate::idempotency::once;
+use crate::observe::observe;
+use crate::problem::{Kind, Problem};
+use crate::routes::{credits, state, switches};
+use crate::throttle::throttle;
+
+/// Everything that needs a token.
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(docs::frame())
+        .routes(routes!(state::subscription_state))
+        .routes(routes!(credits::credits))
+        .routes(routes!(credits::credit_history))
+        .routes(routes!(credits::spend))
+        .routes(routes!(switches::billing, switches::switch_billing))
+}
+
+/// What the API is, for machines.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    docs::complete(routes().into_openapi())
+}
+
+/// The whole service. Layers added last come first.
+pub(crate) fn router(app: App) -> Router {
+    let (routes, _) = routes().split_for_parts();
+    let documents = Arc::new(Documents::of(&openapi()));
+    routes
+        .route_layer(from_fn_with_state(app.clone(), once))
+        .route_layer(from_fn_with_state(app.clone(), throttle))
+        .route_layer(from_fn_with_state(app.clone(), authenticate))
+        .route("/openapi.json", get(docs::openapi_json))
+        .route("/docs", get(docs::page))
+        .layer(Extension(documents))
+        .method_not_allowed_fallback(async || Problem::from(Kind::METHOD))
+        .fallback(async |_: Request| Problem::from(Kind::NOT_FOUND))
+        .layer(from_fn(observe))
+        .with_state(app)
+}

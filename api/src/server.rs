@@ -1,0 +1,261 @@
+//! Listening, connections with limits, and an orderly end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use metrics_exporter_prometheus::PrometheusHandle;
+use shared::admin::{self, Readiness};
+use shared::limiter::Limiter;
+use shared::queue::QueueError;
+use shared::state_cache::StateCache;
+use store::api::RoleProblem;
+use store::{SchemaError, Store, StoreError};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Parts};
+use crate::auth::Keys;
+use crate::capacity::Capacity;
+use crate::config::ApiConfig;
+use crate::idempotency::KEPT_FOR;
+use crate::meters;
+use crate::router::router;
+use crate::switch::Switches;
+
+/// Most open connections.
+const CONNECTIONS_MAX: u32 = 1_024;
+/// Longest a connection may be idle, or take to send a head.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest head of a request, bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Pause after a connection could not be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often Postgres is asked whether it suits, and answers that have had their time are forgotten.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Most answers forgotten at once.
+const FORGET_ROWS_MAX: u32 = 5_000;
+const STORE: &str = "store";
+const STOPPING: &str = "stopping";
+
+/// Why the API cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// An address is taken, or not ours.
+    #[error("cannot listen on {address} ({setting}): {source}")]
+    Listen {
+        /// The setting it comes from.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// `REDIS_URL` cannot be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// `DATABASE_URL` cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The schema does not suit this build.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The database role does not protect.
+    #[error(transparent)]
+    Role(#[from] RoleProblem),
+}
+
+/// A bound API that has not started yet.
+pub struct Server {
+    listener: TcpListener,
+    admin_listener: TcpListener,
+    address: SocketAddr,
+    app: App,
+    metrics: PrometheusHandle,
+}
+
+impl Server {
+    /// Takes both addresses. Connections wait in the kernel until [`Server::run`].
+    ///
+    /// # Errors
+    /// [`ApiError`]; a Redis or Postgres that does not answer is none, the server then starts not ready.
+    pub async fn bind(config: ApiConfig, metrics: PrometheusHandle) -> Result<Self, ApiError> {
+        meters::describe();
+        let (redis_url, prefix) = (&config.common.redis_url, &config.common.redis_prefix);
+        let cache = StateCache::new(redis_url, prefix)?;
+        let store = Store::for_api(&config.database_url, config.connections_max)?
+            .telling_low_credits(config.credits_low)
+            .with_state_cache(cache.clone());
+        let app = App::new(Parts {
+            cache,
+            limiter: Limiter::new(redis_url, prefix)?,
+            keys: Keys::new(config.auth, &config.account),
+            switches: Switches::new(store.clone(), &config.account),
+            capacity: Capacity::new(store.clone(), &config.account, config.policy.outstanding_max),
+            policy: config.policy,
+            account: config.account,
+            store,
+        });
+        let (listener, address) = listen("TOLLGATE_API_ADDR", config.address).await?;
+        let (admin_listener, _) = listen("TOLLGATE_API_ADMIN_ADDR", config.admin_address).await?;
+        Ok(Self {
+            listener,
+            admin_listener,
+            address,
+            app,
+            metrics,
+        })
+    }
+
+    /// Where the API is, with the port that was really taken.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`; then stops accepting, finishes what is in flight, and returns.
+    ///
+    /// # Errors
+    /// [`ApiError`] when the database is there and does not suit.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ApiError> {
+        let readiness = Readiness::waiting_for(&[STORE]);
+        let mut beside = JoinSet::new();
+        let admin = admin::router(readiness.clone(), self.metrics);
+        beside.spawn(async move {
+            if let Err(error) = admin::serve(self.admin_listener, admin, CancellationToken::new()).await {
+                tracing::error!(%error, "the admin listener ended");
+            }
+        });
+        if stop
+            .run_until_cancelled(wait_for_store(&self.app.store, &readiness))
+            .await
+            .transpose()?
+            .is_none()
+        {
+            return Ok(());
+        }
+        tracing::info!(address = %self.address, "listening");
+        let app = self.app.clone();
+        beside.spawn(async move { app.keys.keep().await });
+        beside.spawn(look_after(self.app.clone(), readiness.clone()));
+        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+        accept(self.listener, &router(self.app), &slots, &stop).await;
+        readiness.set(STOPPING, Some("told to end".to_owned()));
+        // Every connection holds one; to hold all of them is to know that none is left.
+        drop(slots.acquire_many(CONNECTIONS_MAX).await);
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn listen(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError> {
+    let bind = async {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    bind.await.map_err(|source| ApiError::Listen {
+        setting,
+        address,
+        source,
+    })
+}
+
+/// Waits for a Postgres that suits. One that is away may come; one that does not suit, or does not protect, ends us.
+async fn wait_for_store(store: &Store, readiness: &Readiness) -> Result<(), ApiError> {
+    loop {
+        let problem = match suits(store).await {
+            Ok(()) => None,
+            Err(error) if is_temporary(&error) => Some(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let is_good = problem.is_none();
+        readiness.set(STORE, problem);
+        if is_good {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn suits(store: &Store) -> Result<(), ApiError> {
+    store.check_schema().await?;
+    store.check_api_role().await?;
+    Ok(())
+}
+
+fn is_temporary(error: &ApiError) -> bool {
+    match error {
+        ApiError::Schema(SchemaError::Store(error)) | ApiError::Role(RoleProblem::Store(error)) => {
+            error.class() == domain::Class::Transient
+        }
+        _ => false,
+    }
+}
+
+/// Keeps readiness true, and forgets answers that have had their time.
+async fn look_after(app: App, readiness: Readiness) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        readiness.set(
+            STORE,
+            suits(&app.store).await.err().map(|error| error.to_string()),
+        );
+        if let Err(error) = app.store.forget_requests(KEPT_FOR, FORGET_ROWS_MAX).await {
+            tracing::debug!(%error, "old answers are kept a little longer");
+        }
+    }
+}
+
+/// Takes connections until `stop`. At the cap the next ones wait in the kernel, unaccepted.
+async fn accept(listener: TcpListener, router: &Router, slots: &Arc<Semaphore>, stop: &CancellationToken) {
+    let next = async || {
+        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+        Some((slot, listener.accept().await))
+    };
+    while let Some(Some((slot, accepted))) = stop.run_until_cancelled(next()).await {
+        match accepted {
+            Ok((tcp, _)) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                tokio::spawn(async move {
+                    serve(tcp, router, stop).await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot take a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One connection, from its first byte to its last.
+async fn serve(tcp: TcpStream, router: Router, stop: CancellationToken) {
+    tcp.set_nodelay(true).ok();
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(tcp), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    let result = match stop.run_until_cancelled(connection.as_mut()).await {
+        Some(result) => result,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended");
+    }
+}

@@ -1,0 +1,63 @@
+//! Where a user stands, and that nobody is told what was.
+
+use domain::credits::Owner;
+use serde_json::json;
+
+use super::{Service, service, user};
+use crate::ledger::TopUp;
+use crate::support::Rig;
+
+const PATH: &str = "/v1/users/ann/subscription-state";
+
+#[tokio::test]
+async fn whoever_nobody_has_heard_of_may_buy() {
+    let rig = Rig::new().await;
+    let api = Service::start(&rig).await;
+    let answer = api.get(&user("ann"), "/v1/users/me/subscription-state").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.body,
+        json!({
+            "user_id": "ann", "state": "no_subscription", "entitled": false, "subscription": null,
+            "permissions": {
+                "can_use_credits": {"allowed": false, "reason": "no_credits"},
+                "can_purchase": {"allowed": true, "reason": "ok"},
+                "can_subscribe": {"allowed": true, "reason": "ok"},
+            },
+        })
+    );
+}
+
+#[tokio::test]
+async fn what_is_kept_is_never_older_than_what_is_committed() {
+    let rig = Rig::new().await;
+    let api = Service::start(&rig).await;
+    let worker = rig.worker();
+    let reason = async || {
+        let answer = api.get(&service(), PATH).await;
+        answer.body["permissions"]["can_use_credits"]["reason"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    for _ in 0..3 {
+        assert_eq!(reason().await.as_deref(), Some("no_credits"));
+    }
+    rig.enqueue([&TopUp::new("1", &Owner::User("ann".into()), 100).event()])
+        .await;
+    // Seen in Postgres is committed; from then on nobody may be told otherwise.
+    rig.wait_for_count(
+        "SELECT coalesce(max(balance), 0) FROM ledger_accounts WHERE owner_kind = 'user'",
+        100,
+    )
+    .await;
+    assert_eq!(reason().await.as_deref(), Some("bought_credits"));
+    for left in [50, 0] {
+        let answer = api
+            .post(&service(), "/v1/users/ann/credits/spend", &json!({"credits": 50}))
+            .await;
+        assert_eq!(answer.body["available"], left);
+        let wanted = if left == 0 { "no_credits" } else { "bought_credits" };
+        assert_eq!(reason().await.as_deref(), Some(wanted));
+    }
+    worker.stop().await.expect("it stops");
+}
