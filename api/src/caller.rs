@@ -13,8 +13,8 @@ use crate::problem::{Kind, Problem};
 
 /// Names the caller themselves in a path.
 const ME: &str = "me";
-/// Longest id of a user, bytes.
-const USER_BYTES_MAX: usize = 200;
+/// Longest id of a user or a team, bytes.
+const ID_BYTES_MAX: usize = 200;
 
 /// Whoever holds the token.
 #[derive(Debug, Clone)]
@@ -28,11 +28,7 @@ impl Caller {
             (ME, _) => return Err(Kind::INVALID.because("`me` is for users; name one")),
             (named, _) => named,
         };
-        if user.is_empty() || user.len() > USER_BYTES_MAX || user.contains(char::is_control) {
-            return Err(Kind::INVALID.because(format!(
-                "a user's id has 1 to {USER_BYTES_MAX} bytes and no control characters"
-            )));
-        }
+        checked_id(user)?;
         if !self.0.may_act_for(user) {
             return Err(Kind::FORBIDDEN.because("users may only ask about themselves"));
         }
@@ -56,6 +52,16 @@ impl Caller {
             ActorRole::Service | ActorRole::User => Err(Kind::FORBIDDEN.because("only staff may do this")),
         }
     }
+}
+
+/// An id of the application's own choosing, when it is one that can be kept.
+pub(crate) fn checked_id(id: &str) -> Result<&str, Problem> {
+    if id.is_empty() || id.len() > ID_BYTES_MAX || id.contains(char::is_control) {
+        return Err(Kind::INVALID.because(format!(
+            "an id has 1 to {ID_BYTES_MAX} bytes and no control characters"
+        )));
+    }
+    Ok(id)
 }
 
 /// Lets in whoever has a good token.

@@ -15,7 +15,7 @@ use crate::docs::{self, Documents};
 use crate::idempotency::once;
 use crate::observe::observe;
 use crate::problem::{Kind, Problem};
-use crate::routes::{credits, state, switches};
+use crate::routes::{admin, credits, reservations, state, switches, teams};
 use crate::throttle::throttle;
 
 /// Everything that needs a token.
@@ -25,6 +25,19 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(credits::credits))
         .routes(routes!(credits::credit_history))
         .routes(routes!(credits::spend))
+        .routes(routes!(reservations::reserve))
+        .routes(routes!(reservations::reservation))
+        .routes(routes!(reservations::commit))
+        .routes(routes!(reservations::release))
+        .routes(routes!(teams::team))
+        .routes(routes!(teams::team_history))
+        .routes(routes!(teams::set_member))
+        .routes(routes!(admin::users))
+        .routes(routes!(admin::user))
+        .routes(routes!(admin::user_ledger))
+        .routes(routes!(admin::user_events))
+        .routes(routes!(admin::adjust))
+        .routes(routes!(admin::audit_log))
         .routes(routes!(switches::billing, switches::switch_billing))
 }
 

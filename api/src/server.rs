@@ -15,7 +15,7 @@ use shared::admin::{self, Readiness};
 use shared::limiter::Limiter;
 use shared::queue::QueueError;
 use shared::state_cache::StateCache;
-use store::api::RoleProblem;
+use store::api::{Actor, ActorRole, RoleProblem, Settlement};
 use store::{SchemaError, Store, StoreError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -43,6 +43,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Most answers forgotten at once.
 const FORGET_ROWS_MAX: u32 = 5_000;
+/// Most reservations given back at once.
+const OVERDUE_ROWS_MAX: u32 = 500;
 const STORE: &str = "store";
 const STOPPING: &str = "stopping";
 
@@ -213,7 +215,25 @@ async fn look_after(app: App, readiness: Readiness) {
         if let Err(error) = app.store.forget_requests(KEPT_FOR, FORGET_ROWS_MAX).await {
             tracing::debug!(%error, "old answers are kept a little longer");
         }
+        if let Err(error) = release_overdue(&app).await {
+            tracing::warn!(%error, "reservations stay open a little longer");
+        }
     }
+}
+
+/// Gives back what was reserved and never settled. Another replica may be at it: each is settled once.
+async fn release_overdue(app: &App) -> Result<(), StoreError> {
+    let us = Actor {
+        account: app.account.clone(),
+        role: ActorRole::Service,
+        subject: "tollgate".to_owned(),
+    };
+    for (id, user) in app.store.overdue_reservations(&us, OVERDUE_ROWS_MAX).await? {
+        let mut tx = app.store.begin_as(&us).await?;
+        tx.settle(&user, &id, Settlement::Expired).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Takes connections until `stop`. At the cap the next ones wait in the kernel, unaccepted.

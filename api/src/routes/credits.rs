@@ -15,11 +15,11 @@ use crate::idempotency::IdempotencyKey;
 use crate::problem::{Kind, Problem};
 
 /// Most credits spent at once.
-const SPEND_MAX: i64 = 1_000_000_000;
+pub(crate) const SPEND_MAX: i64 = 1_000_000_000;
 /// Longest reason, characters.
 const REASON_CHARS_MAX: usize = 500;
 /// Entries of a page, unless asked for otherwise.
-const PAGE_DEFAULT: u32 = 50;
+pub(crate) const PAGE_DEFAULT: u32 = 50;
 /// Most entries of a page.
 const PAGE_MAX: u32 = 200;
 
@@ -153,19 +153,36 @@ pub(crate) async fn credit_history(
     Query(page): Query<Page>,
 ) -> Result<Json<CreditHistory>, Problem> {
     let user = caller.user(&user)?;
+    let owner = Owner::User(user.to_owned());
+    history_page(&app, &caller.0, &owner, page).await
+}
+
+/// A page of an owner's history, as far as the actor may see it.
+pub(crate) async fn history_page(
+    app: &App,
+    actor: &Actor,
+    owner: &Owner,
+    page: Page,
+) -> Result<Json<CreditHistory>, Problem> {
     let after: Option<HistoryCursor> = match page.after.map(|text| text.parse()) {
         None => None,
         Some(Ok(cursor)) => Some(cursor),
         Some(Err(reason)) => return Err(Kind::INVALID.because(format!("after: {reason}"))),
     };
-    let limit = page.limit.unwrap_or(PAGE_DEFAULT);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(Kind::INVALID.because(format!("limit: 1 to {PAGE_MAX}")));
-    }
-    let mut tx = app.store.begin_as(&caller.0).await?;
-    let history = tx.history(&Owner::User(user.to_owned()), after, limit).await?;
+    let limit = limit(page.limit)?;
+    let mut tx = app.store.begin_as(actor).await?;
+    let history = tx.history(owner, after, limit).await?;
     tx.commit().await?;
     Ok(Json(history_shown(history)))
+}
+
+/// Entries of a page.
+pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    let limit = asked.unwrap_or(PAGE_DEFAULT);
+    if (1..=PAGE_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Kind::INVALID.because(format!("limit: 1 to {PAGE_MAX}")))
 }
 
 fn history_shown(history: History) -> CreditHistory {
@@ -197,7 +214,7 @@ fn history_shown(history: History) -> CreditHistory {
     post, path = "/v1/users/{user}/credits/spend", tag = "credits",
     params(("user" = String, Path, description = "The user's id")),
     request_body = SpendRequest,
-    responses((status = OK, body = SpendAnswer))
+    responses((status = OK, body = SpendAnswer), (status = PAYMENT_REQUIRED, body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn spend(
     State(app): State<App>,
@@ -216,7 +233,11 @@ pub(crate) async fn spend(
     let key = spend_key(&caller.0, &key);
     let outcome = tx.spend(user, request.credits, &key, reason).await?;
     tx.commit().await?;
-    answer(outcome, request.credits).map(Json)
+    let available = refused(outcome, request.credits)?;
+    Ok(Json(SpendAnswer {
+        spent: request.credits,
+        available,
+    }))
 }
 
 /// Two applications may choose the same key.
@@ -225,7 +246,7 @@ fn spend_key(actor: &Actor, key: &IdempotencyKey) -> String {
 }
 
 /// A reason people gave, when it is one that can be kept.
-fn reason(text: Option<&str>) -> Result<Option<&str>, Problem> {
+pub(crate) fn reason(text: Option<&str>) -> Result<Option<&str>, Problem> {
     match text.map(str::trim) {
         Some(text) if text.chars().count() > REASON_CHARS_MAX || text.contains('\0') => Err(Kind::INVALID
             .because(format!(
@@ -236,14 +257,12 @@ fn reason(text: Option<&str>) -> Result<Option<&str>, Problem> {
     }
 }
 
-fn answer(outcome: Spend, credits: i64) -> Result<SpendAnswer, Problem> {
+/// What can be spent now, or why nothing was taken.
+pub(crate) fn refused(outcome: Spend, credits: i64) -> Result<i64, Problem> {
     match outcome {
-        Spend::Spent { available } | Spend::Repeated { available } => Ok(SpendAnswer {
-            spent: credits,
-            available,
-        }),
+        Spend::Spent { available } | Spend::Repeated { available } => Ok(available),
         Spend::Conflict => {
-            Err(Kind::KEY_REUSED.because("this key has spent another amount, or for another user"))
+            Err(Kind::KEY_REUSED.because("this key has taken another amount, or from another user"))
         }
         Spend::Insufficient { available } => Err(Kind::INSUFFICIENT
             .because("buy credits, or spend fewer")

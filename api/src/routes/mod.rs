@@ -1,5 +1,8 @@
 //! One file for each area; each handler reads its request, asks or tells Postgres as the caller, and answers.
 
+pub(crate) mod admin;
 pub(crate) mod credits;
+pub(crate) mod reservations;
 pub(crate) mod state;
 pub(crate) mod switches;
+pub(crate) mod teams;

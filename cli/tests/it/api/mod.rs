@@ -3,9 +3,12 @@
 mod credits;
 mod described;
 mod requests;
+mod reservations;
 mod rights;
+mod staff;
 mod state;
 mod switches;
+mod teams;
 mod tokens;
 
 use api::{ApiConfig, Server, Token, TokenKey};

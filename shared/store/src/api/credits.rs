@@ -17,6 +17,23 @@ impl ActingTx {
         Ok(balance(self.connection(), &account, user).await?)
     }
 
+    /// What an owner has, as far as the actor may see it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn credits_of(&mut self, owner: &Owner) -> Result<i64, StoreError> {
+        let account = self.actor.account.clone();
+        let credits: Option<i64> = sqlx::query_scalar(
+            "SELECT balance FROM ledger_accounts WHERE (account, owner_kind, owner_id) = ($1, $2, $3)",
+        )
+        .bind(account)
+        .bind(owner.kind())
+        .bind(owner.id())
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(credits.unwrap_or(0))
+    }
+
     /// A page of what happened to an owner's credits; see [`crate::Store::history`].
     ///
     /// # Errors
@@ -53,21 +70,5 @@ impl ActingTx {
             .await?;
         self.touch_spender(user).await?;
         Ok(spend_outcome(&row)?)
-    }
-
-    /// Whose credits a spend takes is the database's to decide; it may be those of any team of the user's.
-    async fn touch_spender(&mut self, user: &str) -> Result<(), StoreError> {
-        let account = self.actor.account.clone();
-        let teams: Vec<String> =
-            sqlx::query_scalar("SELECT team_id FROM team_members WHERE (account, user_id) = ($1, $2)")
-                .bind(&account)
-                .bind(user)
-                .fetch_all(self.connection())
-                .await?;
-        self.tx.1.user(&account, user);
-        for team in teams {
-            self.tx.1.owner(&account, &Owner::Team(team));
-        }
-        Ok(())
     }
 }

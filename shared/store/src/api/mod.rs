@@ -6,10 +6,15 @@ mod audit;
 mod credits;
 mod position;
 mod requests;
+mod reservations;
+mod staff;
 mod switches;
+mod teams;
 
 pub use actor::{API_ROLE, ActingTx, Actor, ActorRole, RoleProblem};
 pub use audit::AuditRow;
 pub use position::{UserPosition, UserSubscription};
 pub use requests::{Answer, Begun, RequestKey};
+pub use reservations::{Reservation, Reserve, Settled, Settlement};
+pub use staff::{Adjusted, Deed, UserEvent, UserFilter, UserLine};
 pub use switches::Feature;
