@@ -13,8 +13,8 @@ use crate::problem::{Kind, Problem};
 
 /// Names the caller themselves in a path.
 const ME: &str = "me";
-/// Longest id of a user or a team, bytes.
-const ID_BYTES_MAX: usize = 200;
+/// Longest id of a user or a team, characters.
+pub(crate) const ID_CHARS_MAX: usize = 200;
 
 /// Whoever holds the token.
 #[derive(Debug, Clone)]
@@ -56,9 +56,9 @@ impl Caller {
 
 /// An id of the application's own choosing, when it is one that can be kept.
 pub(crate) fn checked_id(id: &str) -> Result<&str, Problem> {
-    if id.is_empty() || id.len() > ID_BYTES_MAX || id.contains(char::is_control) {
+    if id.is_empty() || id.chars().count() > ID_CHARS_MAX || id.contains(char::is_control) {
         return Err(Kind::INVALID.because(format!(
-            "an id has 1 to {ID_BYTES_MAX} bytes and no control characters"
+            "an id has 1 to {ID_CHARS_MAX} characters, none of them a control character"
         )));
     }
     Ok(id)

@@ -11,6 +11,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder};
 
+use crate::caller::ID_CHARS_MAX;
 use crate::problem::{PROBLEM_JSON, Problem};
 
 const ABOUT: &str = "What an application in front of Tollgate calls: may this user do that, their credits, checkouts, \
@@ -76,6 +77,9 @@ pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
             &mut item.delete,
         ];
         for operation in all.into_iter().flatten() {
+            for parameter in operation.parameters.iter_mut().flatten() {
+                say_what_an_id_is(parameter);
+            }
             for (status, about) in [
                 ("400", "The request makes no sense"),
                 ("401", "No good token"),
@@ -92,6 +96,23 @@ pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
         }
     }
     api
+}
+
+/// Every parameter in a path is an id.
+fn say_what_an_id_is(parameter: &mut utoipa::openapi::RefOr<utoipa::openapi::path::Parameter>) {
+    use utoipa::openapi::RefOr;
+    use utoipa::openapi::path::ParameterIn;
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
+    if let RefOr::T(parameter) = parameter
+        && parameter.parameter_in == ParameterIn::Path
+    {
+        let id = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(ID_CHARS_MAX))
+            .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]+$"));
+        parameter.schema = Some(id.into());
+    }
 }
 
 fn key_parameter() -> utoipa::openapi::path::Parameter {

@@ -12,7 +12,7 @@ use super::credits::{CreditHistory, Page, SPEND_MAX, history_page, limit, reason
 use super::state::SubscriptionState;
 use crate::app::App;
 use crate::caller::{Caller, checked_id};
-use crate::extract::{Body, Path, Query};
+use crate::extract::{Body, Path, Query, whole};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Kind, Problem};
 use crate::state::state_of;
@@ -72,6 +72,7 @@ impl From<UserLine> for User {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdjustmentRequest {
     /// Credits to give, or to take when below zero; never 0.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = -1_000_000_000, maximum = 1_000_000_000)]
     credits: i64,
     /// Why; kept in the ledger and in the audit log.

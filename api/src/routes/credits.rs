@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::caller::Caller;
-use crate::extract::{Body, Path, Query};
+use crate::extract::{Body, Path, Query, whole};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Kind, Problem};
 
@@ -93,6 +93,7 @@ pub(crate) struct Page {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SpendRequest {
     /// How many.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 1_000_000_000)]
     credits: i64,
     /// What for; shown in the history.

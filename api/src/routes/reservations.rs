@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::credits::{SPEND_MAX, reason, refused};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, whole, whole_or_none};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Kind, Problem};
 
@@ -26,12 +26,14 @@ const ID_LETTERS: usize = 32;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReservationRequest {
     /// How many.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 1_000_000_000)]
     credits: i64,
     /// What for; shown in the history.
     #[schema(max_length = 500)]
     reason: Option<String>,
     /// After so many seconds everything goes back; 900 when absent.
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 604_800)]
     expires_in_seconds: Option<i64>,
 }
@@ -41,6 +43,7 @@ pub(crate) struct ReservationRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CommitRequest {
     /// Credits that were used; all when absent. The others go back.
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     credits: Option<i64>,
 }
