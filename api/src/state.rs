@@ -80,12 +80,11 @@ pub(crate) async fn state_of(app: &App, actor: &Actor, user: &str) -> Result<Sub
         team_balance: kept.team_balance,
         capacity: app.capacity.left().await?,
     };
-    Ok(SubscriptionState::of(
-        user,
-        &facts,
-        kept.subscription,
-        &app.policy,
-    ))
+    let state = SubscriptionState::of(user, &facts, kept.subscription, &app.policy);
+    if app.switches.billing().await? {
+        return Ok(state);
+    }
+    Ok(state.while_billing_is_off())
 }
 
 async fn fill(app: &App, user: CachedUser<'_>, claim: &str, looked: Result<Looked, QueueError>, kept: &Kept) {

@@ -55,7 +55,8 @@ pub(crate) struct Allowed {
     /// Yes or no.
     pub allowed: bool,
     /// A word from a closed set: `ok`, `entitled`, `bought_credits`, `team_credits`, `no_credits`, `balance_below_zero`,
-    /// `payment_overdue`, `has_subscription`, `capacity_used_up`.
+    /// `payment_overdue`, `has_subscription`, `capacity_used_up`,
+    /// `switched_off`.
     #[schema(example = "entitled")]
     pub reason: String,
 }
@@ -88,6 +89,19 @@ impl SubscriptionState {
                 can_subscribe: can_subscribe(facts).into(),
             },
         }
+    }
+}
+
+impl SubscriptionState {
+    /// Nothing can be bought, whatever the user may otherwise.
+    pub(crate) fn while_billing_is_off(mut self) -> Self {
+        let off = || Allowed {
+            allowed: false,
+            reason: "switched_off".to_owned(),
+        };
+        self.permissions.can_purchase = off();
+        self.permissions.can_subscribe = off();
+        self
     }
 }
 

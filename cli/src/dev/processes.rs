@@ -92,7 +92,7 @@ impl Processes {
         };
         let admin = free_address()?.to_string();
         children.push(Child::start("api", &admin, services, {
-            let settings = api_settings(env, services, &api_addr, &admin);
+            let settings = api_settings(services, &api_addr, &admin);
             move |command| {
                 command
                     .arg("api")
@@ -291,12 +291,7 @@ fn ingest_settings(
     settings
 }
 
-fn api_settings(
-    env: &Env,
-    services: &Services,
-    address: &str,
-    admin_address: &str,
-) -> Vec<(&'static str, String)> {
+fn api_settings(services: &Services, address: &str, admin_address: &str) -> Vec<(&'static str, String)> {
     let mut settings = vec![
         ("DATABASE_URL", services.database_url.clone()),
         ("REDIS_URL", services.redis_url.clone()),

@@ -120,14 +120,16 @@ async fn the_demo_sends_finds_everything_reports_and_leaves_nothing_behind() {
     for member in [
         "ingest_url",
         "admin_url",
+        "api_url",
+        "api_token",
         "webhook_secret",
         "database_url",
         "redis_url",
     ] {
         assert!(!text(&ready, member).is_empty());
     }
-    // Ingest and two workers, and what they need.
-    assert_eq!(named(&seen, "tollgate").len(), 3, "{seen:?}");
+    // Ingest, two workers, the API, and what they need.
+    assert_eq!(named(&seen, "tollgate").len(), 4, "{seen:?}");
     assert!(
         !named(&seen, "redis").is_empty() && !named(&seen, "postgres").is_empty(),
         "{seen:?}"
@@ -264,7 +266,7 @@ async fn servers_that_the_user_brings_are_used_and_none_are_started() {
     let seen = dev.descendants();
     assert_eq!(text(&ready, "database_url"), rig.database_url);
     assert_eq!(text(&ready, "redis_url"), rig.redis_url);
-    assert_eq!(named(&seen, "tollgate").len(), 3, "{seen:?}");
+    assert_eq!(named(&seen, "tollgate").len(), 4, "{seen:?}");
     assert!(
         named(&seen, "redis").is_empty() && named(&seen, "postgres").is_empty(),
         "{seen:?}"

@@ -98,10 +98,7 @@ async fn a_backlog_is_taken_in_portions_however_long_it_is() {
     rig.execute("VACUUM (ANALYZE) marks").await;
     for _ in 0..LOOKS {
         let mut tx = store.begin().await.expect("Postgres answers");
-        assert_eq!(
-            tx.take_marks(10, store::Lanes::All).await.expect("none"),
-            Taken::default()
-        );
+        assert_eq!(tx.take_marks(10).await.expect("none"), Taken::default());
     }
     rig.execute(
         "INSERT INTO marks (account, kind, object_id)
@@ -110,7 +107,7 @@ async fn a_backlog_is_taken_in_portions_however_long_it_is() {
     .await;
     for portion in [1, 10] {
         let mut tx = store.begin().await.expect("Postgres answers");
-        let mut taken = tx.take_marks(portion, store::Lanes::All).await.expect("marks");
+        let mut taken = tx.take_marks(portion).await.expect("marks");
         taken.rows.sort_unstable();
         assert_eq!(taken.rows, Vec::from_iter(1..=i64::from(portion)));
     }

@@ -5,7 +5,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{Answer, Service, admin, service, user};
-use crate::support::{Rig, unique};
+use crate::support::{Rig, unique, wait_for};
 
 const PATH: &str = "/v1/admin/switches/billing";
 
@@ -32,6 +32,11 @@ async fn staff_take_billing_off_and_say_why() {
     );
     assert_eq!(put(&api, &admin(), &off).await.body, json!({"on": false}));
     assert_eq!(api.get(&admin(), PATH).await.body, json!({"on": false}));
+    let reached = wait_for(async || {
+        let state = api.get(&user("ann"), "/v1/users/me/subscription-state").await;
+        state.body["permissions"]["can_purchase"] == json!({"allowed": false, "reason": "switched_off"})
+    });
+    assert!(reached.await, "nobody may buy");
     let log = "SELECT concat_ws(' ', actor, role, action, reason, detail) FROM audit_log";
     assert_eq!(
         rig.text(log).await.as_deref(),

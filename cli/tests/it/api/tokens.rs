@@ -41,87 +41,61 @@ fn unsigned(header: &Value, claims: &Value) -> String {
     format!("{header}.{claims}")
 }
 
+fn good() -> Token<'static> {
+    Token {
+        iss: ISSUER,
+        aud: AUDIENCE,
+        sub: "ann",
+        role: "user",
+        exp: Clock::system().unix_seconds() + 60,
+    }
+}
+
+/// Signed as they should be, and saying what they should not.
+fn wrong_claims() -> Vec<(&'static str, String)> {
+    let but = |change: fn(&mut Token<'static>)| {
+        let mut token = good();
+        change(&mut token);
+        token.sign(&TokenKey::new(JWT_SECRET.as_bytes()))
+    };
+    vec![
+        ("expired", but(|token| token.exp -= 120)),
+        ("another audience", but(|token| token.aud = "others")),
+        ("another issuer", but(|token| token.iss = "https://others.test")),
+        ("an unknown role", but(|token| token.role = "root")),
+        ("no subject", but(|token| token.sub = "")),
+    ]
+}
+
+/// Saying what they should, and not signed as they should be.
+fn wrong_signatures() -> Vec<(&'static str, String)> {
+    let text = good().sign(&TokenKey::new(JWT_SECRET.as_bytes()));
+    let (signed, signature) = text.rsplit_once('.').expect("three parts");
+    let with = |algorithm: &str, seconds, signature: &str| {
+        let text = unsigned(&json!({"alg": algorithm}), &claims(seconds));
+        format!("{text}.{signature}")
+    };
+    let stranger = TokenKey::new(b"another secret of thirty-two bytes");
+    vec![
+        ("another key", good().sign(&stranger)),
+        ("no algorithm", with("none", 60, "")),
+        ("no algorithm, old signature", with("none", 60, signature)),
+        ("another algorithm", with("HS512", 60, signature)),
+        ("an asymmetric one", with("RS256", 60, signature)),
+        ("no signature", format!("{signed}.")),
+        ("other claims", with("HS256", 600, signature)),
+        ("not a token", "x".to_owned()),
+        ("nothing", String::new()),
+    ]
+}
+
 #[tokio::test]
 async fn only_a_good_token_gets_in() {
     let rig = Rig::new().await;
     let service = Service::start(&rig).await;
     assert_eq!(service.get(&user("ann"), PATH).await.status, 200);
 
-    let now = Clock::system().unix_seconds();
-    let good = Token {
-        iss: ISSUER,
-        aud: AUDIENCE,
-        sub: "ann",
-        role: "user",
-        exp: now + 60,
-    };
-    let key = TokenKey::new(JWT_SECRET.as_bytes());
-    let sign = |token: Token<'_>| token.sign(&key);
-    let none = format!("{}.", unsigned(&json!({"alg": "none"}), &claims(60)));
-    let good_text = sign(good.clone());
-    let (signed, signature) = good_text.rsplit_once('.').expect("three parts");
-    let refused = [
-        (
-            "expired",
-            sign(Token {
-                exp: now - 60,
-                ..good.clone()
-            }),
-        ),
-        (
-            "another audience",
-            sign(Token {
-                aud: "others",
-                ..good.clone()
-            }),
-        ),
-        (
-            "another issuer",
-            sign(Token {
-                iss: "https://others.test",
-                ..good.clone()
-            }),
-        ),
-        (
-            "an unknown role",
-            sign(Token {
-                role: "root",
-                ..good.clone()
-            }),
-        ),
-        (
-            "no subject",
-            sign(Token {
-                sub: "",
-                ..good.clone()
-            }),
-        ),
-        (
-            "another key",
-            good.sign(&TokenKey::new(b"another secret of thirty-two bytes")),
-        ),
-        ("no algorithm", none),
-        (
-            "no algorithm, old signature",
-            format!("{}.{signature}", unsigned(&json!({"alg": "none"}), &claims(60))),
-        ),
-        (
-            "another algorithm",
-            format!("{}.{signature}", unsigned(&json!({"alg": "HS512"}), &claims(60))),
-        ),
-        (
-            "an asymmetric one",
-            format!("{}.{signature}", unsigned(&json!({"alg": "RS256"}), &claims(60))),
-        ),
-        ("no signature", format!("{signed}.")),
-        (
-            "other claims",
-            format!("{}.{signature}", unsigned(&json!({"alg": "HS256"}), &claims(600))),
-        ),
-        ("not a token", "x".to_owned()),
-        ("nothing", String::new()),
-    ];
-    for (what, token) in refused {
+    for (what, token) in wrong_claims().into_iter().chain(wrong_signatures()) {
         let answer = service.get(&token, PATH).await;
         assert_eq!(
             (answer.status, answer.code()),

@@ -1,5 +1,5 @@
 //! The billing API's side of the database: everything is done as somebody, and Postgres itself holds who may see what.
-//! See `migrations/0012_api.sql`.
+//! See `migrations/0011_api.sql`.
 
 mod actor;
 mod audit;
