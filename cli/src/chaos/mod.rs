@@ -1,8 +1,9 @@
 //! `tollgate chaos`: break everything under load, and see what holds.
 //!
-//! The order of things, as [`run`] has it: [`intent`] and [`plan`] say what breaks when, [`world`] starts what is to be
-//! broken, [`drive`] lets [`load`] send while [`deeds`] are done, and waits as [`idle`](crate::idle) does, [`mod@reference`]
-//! makes what should have come of it, [`compare`] and [`recovery`] find out what did, and [`report`] says so.
+//! The order of things, as [`run`] has it: [`selection`] says which [`faults`] there are, [`intent`] and [`plan`] when,
+//! [`world`] starts what is to be broken, [`drive`] lets [`load`] send while [`deeds`] are done, and waits as
+//! [`idle`](crate::idle) does, [`mod@reference`] makes what should have come of it, [`compare`], [`waits`] and [`recovery`]
+//! find out what did, and [`report`] says so.
 
 mod apart;
 mod busy;

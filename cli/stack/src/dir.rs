@@ -43,6 +43,9 @@ while [ -e "$postmaster" ]; do
     polls=$((polls + 1))
     sleep 0.1
 done
+for disk in "$1/postgres" "$1/redis"; do
+    mountpoint -q "$disk" && umount -l "$disk"
+done 2>/dev/null
 rm -rf -- "$1"
 "#;
 
