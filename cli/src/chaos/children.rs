@@ -163,7 +163,8 @@ impl Child {
         let memory_kib = own::memory_kib(self.pid(), "VmRSS");
         let (since, before) = self.last;
         if since.elapsed() >= Duration::from_secs(1) {
-            let per_second = ((lines - before) as f64 / since.elapsed().as_secs_f64()).ceil() as usize;
+            let per_second =
+                (lines.saturating_sub(before) as f64 / since.elapsed().as_secs_f64()).ceil() as usize;
             self.seen.log_lines_per_second_max = self.seen.log_lines_per_second_max.max(per_second);
             self.last = (Instant::now(), lines);
             self.seen.moments.push(Moment {

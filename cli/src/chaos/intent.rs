@@ -58,6 +58,7 @@ impl Intent {
             roles: Roles {
                 workers,
                 with_replica: has(Kind::Failover),
+                with_disks: selection.needs_disks(),
                 busy_events: options.busy_events,
                 rate,
                 // Otherwise it would take nothing more before Redis has to refuse.

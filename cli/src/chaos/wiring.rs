@@ -23,6 +23,8 @@ pub(super) struct Roles {
     pub workers: usize,
     /// Whether Redis has a replica that has to confirm.
     pub with_replica: bool,
+    /// Whether servers have disks of their own.
+    pub with_disks: bool,
     /// How many events a busy customer has.
     pub busy_events: usize,
     /// Deliveries of the load a second.

@@ -64,9 +64,10 @@ pub(super) struct World {
 }
 
 /// The replica: as durable as its master.
-fn durable() -> RedisOptions {
+fn durable(with_disk: bool) -> RedisOptions {
     RedisOptions {
         fsync: Fsync::Always,
+        disk: with_disk.then_some(REDIS_DISK_BYTES),
         ..RedisOptions::default()
     }
 }
@@ -105,7 +106,7 @@ impl World {
             connections: Vec::new(),
             replica: roles
                 .with_replica
-                .then(|| RedisServer::start(durable()))
+                .then(|| RedisServer::start(durable(roles.with_disks)))
                 .transpose()?,
             is_failed_over: false,
             gap: BTreeMap::new(),

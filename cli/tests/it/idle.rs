@@ -32,7 +32,7 @@ async fn assert_busy(rig: &Rig, left: &Value, words: &str) {
 }
 
 fn left(queued: u64, marks: u64, refetches: u64) -> Value {
-    json!({"queued": queued, "in_flight": 0, "marks": marks, "refetches_due": refetches})
+    json!({"queued": queued, "in_flight": 0, "newer": 0, "marks": marks, "refetches_due": refetches})
 }
 
 #[tokio::test(flavor = "multi_thread")]
