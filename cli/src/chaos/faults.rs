@@ -198,7 +198,7 @@ impl Kind {
             Kind::Poison(_) => 65_000,
             Busy => 6_000,
             Roll => 6_000,
-            Deadlock => 2_000,
+            Deadlock => 4_000,
             LapseLeases => 500,
             Exhaust => 1_500,
             Kill(Part::Postgres) => 1_500,

@@ -8,10 +8,8 @@ use std::process::{Command, Stdio};
 use crate::StackError;
 use crate::error::Attempt;
 
-/// What is left of a full disk: who uses it writes that within a second.
-const ROOM_BYTES: u64 = 64 * 1024;
-/// Tries to make it so small.
-const TRIES: u32 = 10;
+/// Tries to make it as small as what is on it.
+const TRIES: u32 = 50;
 
 /// A file system of its own. Dropping it unmounts it, with everything on it.
 #[derive(Debug)]
@@ -52,11 +50,7 @@ impl Disk {
         let mut tries = 0;
         loop {
             // Who uses it goes on writing while it is being filled.
-            let bytes = if is_full {
-                self.used()? + ROOM_BYTES
-            } else {
-                self.bytes
-            };
+            let bytes = if is_full { self.used()? } else { self.bytes };
             let mut mount = Command::new("mount");
             mount.args(["-o", &format!("remount,size={bytes}")]);
             tries += 1;

@@ -171,8 +171,8 @@ impl Store {
     /// [`StoreError`].
     pub async fn begin_crossing(&self) -> Result<Crossing, StoreError> {
         let mut tx = self.pool().begin().await?;
-        // The workers notice first, and so it is one of theirs that is ended.
-        let sql = "SET LOCAL deadlock_timeout = '1min';
+        // The workers look sooner, once, and so it is one of theirs that is ended; or this one, if they looked too soon.
+        let sql = "SET LOCAL deadlock_timeout = '3s';
              SELECT 1 FROM objects WHERE (account, kind, id) >= (SELECT account, kind, id FROM objects
                  ORDER BY account, kind, id OFFSET (SELECT count(*) / 2 FROM objects) LIMIT 1)
              ORDER BY account DESC, kind DESC, id DESC FOR UPDATE";
