@@ -132,6 +132,11 @@ impl Fault {
         self.kind == Stop
     }
 
+    /// Whether it only comes about while all workers work.
+    pub(super) fn needs_everybody(&self) -> bool {
+        self.kind == Deadlock
+    }
+
     /// Whether what follows has to be calm, because it is measured how long taking over takes.
     pub(super) fn wants_calm(&self) -> bool {
         self.kind == Kill(Part::Worker)

@@ -24,7 +24,8 @@ pub(super) struct Slot {
 }
 
 /// The timeline: rounds in which every fault happens once, until `duration_ms` is over; at least one. Within a round
-/// a fault that lasts long comes first, so that the others happen while it does, and one that wants calm last.
+/// a fault that lasts long comes first, so that the others happen while it does, and one that wants calm last; one that
+/// needs all workers waits until the first is over.
 pub(super) fn plan(seed: u64, faults: &[&'static Fault], workers: usize, duration_ms: u64) -> Vec<Slot> {
     let mut dice = Dice::new(seed);
     let mut slots = Vec::new();
@@ -32,11 +33,22 @@ pub(super) fn plan(seed: u64, faults: &[&'static Fault], workers: usize, duratio
     while !faults.is_empty() {
         let mut round = faults.to_vec();
         dice.shuffle(&mut round);
-        round.sort_by_key(|fault| (fault.wants_calm(), !fault.is_background()));
+        round.sort_by_key(|fault| {
+            (
+                fault.wants_calm(),
+                fault.needs_everybody(),
+                !fault.is_background(),
+            )
+        });
         let began = slots.len();
+        let mut stopped_until_ms = 0;
         for fault in round {
+            if fault.needs_everybody() {
+                at_ms = at_ms.max(stopped_until_ms + GAP_MS.1);
+            }
             let slot = slot(fault, at_ms, workers, &mut dice);
             at_ms = if fault.is_background() {
+                stopped_until_ms = slot.until_ms;
                 slot.at_ms
             } else {
                 slot.until_ms
