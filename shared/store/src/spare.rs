@@ -49,10 +49,11 @@ impl Spare {
 
     /// Begins a transaction, on a connection that was kept or, failing that, on one of the pool.
     pub(crate) async fn begin(&self, pool: &PgPool) -> Result<Open, sqlx::Error> {
-        while let Some(held) = self.next() {
-            // One that has died since is no trouble yet: there are others.
-            if let Ok(open) = self.open(held).await {
-                return Ok(open);
+        if let Some(held) = self.next() {
+            match self.open(held).await {
+                Ok(open) => return Ok(open),
+                // No trouble yet: the pool finds out which of the others are of use.
+                Err(_) => self.lock().connections.clear(),
             }
         }
         let connection = pool.acquire().await?;
