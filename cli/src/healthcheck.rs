@@ -21,6 +21,7 @@ pub struct Options {
 enum Role {
     Ingest,
     Worker,
+    Api,
 }
 
 /// Runs the command.
@@ -35,6 +36,10 @@ pub fn main(options: &Options) -> ExitCode {
         Role::Worker => reader.or(
             "TOLLGATE_WORKER_ADMIN_ADDR",
             SocketAddr::from(([127, 0, 0, 1], 9081)),
+        ),
+        Role::Api => reader.or(
+            "TOLLGATE_API_ADMIN_ADDR",
+            SocketAddr::from(([127, 0, 0, 1], 9082)),
         ),
     };
     let address = match reader.finish(address) {
