@@ -3,7 +3,8 @@
 //! elsewhere.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,16 +17,25 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// because whoever is stopped for a while (SIGSTOP, a suspended machine) does not hang.
 const LOOKS_MAX: u32 = 5;
 
-/// What is being read, and how often the watchdog has seen it.
-static READING: Mutex<BTreeMap<StreamId, u32>> = Mutex::new(BTreeMap::new());
+/// What is being read, each under a number of its own: two streams of one process may have entries with the same id.
+static READING: Mutex<BTreeMap<u64, Seen>> = Mutex::new(BTreeMap::new());
+
+/// An entry, and how often the watchdog has seen it being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    id: StreamId,
+    looks: u32,
+}
 
 /// Reading has begun. Dropped, it has ended.
-pub(crate) struct Reading(StreamId);
+pub(crate) struct Reading(u64);
 
 impl Reading {
     pub(crate) fn of(id: StreamId) -> Self {
-        reading().insert(id, 0);
-        Self(id)
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        reading().insert(number, Seen { id, looks: 0 });
+        Self(number)
     }
 }
 
@@ -35,31 +45,36 @@ impl Drop for Reading {
     }
 }
 
-/// Looks until the process ends.
+/// Looks until the process ends; once, however many workers share it, because every look counts.
 pub(crate) fn start() {
-    thread::spawn(|| {
-        loop {
-            thread::sleep(LOOK_EVERY);
-            if let Some(id) = look(&mut reading()) {
-                tracing::error!(
-                    entry = %id,
-                    "reading this entry does not end: ending the process, so that the others go on"
-                );
-                cut_short(EXIT_HUNG);
-            }
-        }
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        thread::spawn(watch);
     });
 }
 
-/// Who has been read for too long.
-fn look(reading: &mut BTreeMap<StreamId, u32>) -> Option<StreamId> {
-    reading.values_mut().for_each(|looks| *looks += 1);
-    reading
-        .iter()
-        .find_map(|(id, looks)| (*looks >= LOOKS_MAX).then_some(*id))
+fn watch() {
+    loop {
+        thread::sleep(LOOK_EVERY);
+        if let Some(id) = look(&mut reading()) {
+            tracing::error!(
+                entry = %id,
+                "reading this entry does not end: ending the process, so that the others go on"
+            );
+            cut_short(EXIT_HUNG);
+        }
+    }
 }
 
-fn reading() -> MutexGuard<'static, BTreeMap<StreamId, u32>> {
+/// Who has been read for too long.
+fn look(reading: &mut BTreeMap<u64, Seen>) -> Option<StreamId> {
+    reading.values_mut().for_each(|seen| seen.looks += 1);
+    reading
+        .values()
+        .find_map(|seen| (seen.looks >= LOOKS_MAX).then_some(seen.id))
+}
+
+fn reading() -> MutexGuard<'static, BTreeMap<u64, Seen>> {
     // The map is consistent after every statement.
     READING.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -71,7 +86,8 @@ mod tests {
     #[test]
     fn who_is_seen_too_often_hangs() {
         let id = |ms| StreamId { ms, seq: 0 };
-        let mut reading = BTreeMap::from([(id(1), 0), (id(2), LOOKS_MAX - 2)]);
+        let seen = |ms, looks| Seen { id: id(ms), looks };
+        let mut reading = BTreeMap::from([(1, seen(1, 0)), (2, seen(2, LOOKS_MAX - 2))]);
         assert_eq!(look(&mut reading), None);
         assert_eq!(look(&mut reading), Some(id(2)));
     }
