@@ -5,6 +5,8 @@
 //! (`object: "v2.core.event"`, <https://docs.stripe.com/api/v2/core/events/object>). Everything else
 //! about an event is read later, by the worker, so that ingest rejects only what can never be one.
 
+mod shape;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::signature::{Secret, SignatureError, verify};
+use shape::Shape;
 
 /// Longest id or event type accepted, in bytes; Stripe promises at most 255 for ids.
 pub const WORD_BYTES_MAX: usize = 255;
@@ -135,7 +138,9 @@ impl Envelope {
     /// [`PayloadError`] when it is not a Stripe event of either kind.
     pub fn parse(bytes: &[u8]) -> Result<Self, PayloadError> {
         let text = std::str::from_utf8(bytes).map_err(|_| PayloadError::NotUtf8)?;
-        let wire: Wire<'_> = object(text)?;
+        let Ok(Shape::Object(wire)) = serde_json::from_str::<Shape<Wire<'_>>>(text) else {
+            return Err(PayloadError::NotAnEvent);
+        };
         match wire.object.as_ref() {
             "event" => wire.into_snapshot(),
             "v2.core.event" => wire.into_thin(),
@@ -174,7 +179,7 @@ impl PayloadError {
     }
 }
 
-/// The body as it arrives. Members that nothing is decided by may have any type, hence the raw values; a wrong
+/// The body as it arrives. Members that nothing is decided by may have any type, hence raw values and shapes; a wrong
 /// type of `account` or `livemode` is no event, because it would be taken for somebody else's.
 #[derive(Deserialize)]
 struct Wire<'a> {
@@ -195,15 +200,15 @@ struct Wire<'a> {
     #[serde(default, borrow)]
     api_version: Option<&'a RawValue>,
     #[serde(default, borrow)]
-    data: Option<&'a RawValue>,
+    data: Shape<WireData<'a>>,
     #[serde(default, borrow)]
-    related_object: Option<&'a RawValue>,
+    related_object: Shape<WireObject<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct WireData<'a> {
-    #[serde(borrow)]
-    object: &'a RawValue,
+    #[serde(default, borrow)]
+    object: Shape<WireObject<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -221,18 +226,24 @@ struct WireObject<'a> {
 impl Wire<'_> {
     fn into_snapshot(mut self) -> Result<Envelope, PayloadError> {
         let created = self.created.get().parse().map_err(|_| PayloadError::NotAnEvent)?;
-        let data: WireData<'_> = object(self.data.ok_or(PayloadError::NotAnEvent)?.get())?;
-        let object: WireObject<'_> = object(data.object.get())?;
+        let data = std::mem::take(&mut self.data);
+        let Shape::Object(WireData {
+            object: Shape::Object(object),
+        }) = data
+        else {
+            return Err(PayloadError::NotAnEvent);
+        };
         let account = self.account.take();
         self.into_envelope(Rendering::Snapshot, created, account, object.object, &object)
     }
 
-    fn into_thin(self) -> Result<Envelope, PayloadError> {
+    fn into_thin(mut self) -> Result<Envelope, PayloadError> {
         let text: String = serde_json::from_str(self.created.get()).map_err(|_| PayloadError::NotAnEvent)?;
         let created = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| PayloadError::BadCreated)?;
-        let object: WireObject<'_> = match self.related_object {
-            Some(related) => object(related.get())?,
-            None => WireObject::default(),
+        let object = match std::mem::take(&mut self.related_object) {
+            Shape::Object(related) => related,
+            Shape::Nothing => WireObject::default(),
+            Shape::Other => return Err(PayloadError::NotAnEvent),
         };
         // A thin event names its connected account in `context`.
         let account = self
@@ -276,14 +287,6 @@ impl Wire<'_> {
             customer: object.customer.and_then(reference),
         })
     }
-}
-
-/// Serde reads a struct from an array too; an event and its objects are JSON objects or nothing.
-fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, PayloadError> {
-    if !text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
-        return Err(PayloadError::NotAnEvent);
-    }
-    serde_json::from_str(text).map_err(|_| PayloadError::NotAnEvent)
 }
 
 /// A reference is an id, or an expanded object that carries one. Anything else routes nothing.
