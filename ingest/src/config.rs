@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use shared::config::{Common, ConfigError, Env, Reader, Setting};
-use shared::queue::{Durability, GateLimits, RESPONSE_TIMEOUT};
+use shared::queue::{Durability, ENQUEUE_TIMEOUT, GateLimits};
 
 use crate::endpoint::Endpoint;
 
@@ -149,7 +149,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 const DRAIN: Duration = Duration::from_secs(25);
 
 const _: () = assert!(
-    RESPONSE_TIMEOUT.as_secs() < ANSWER.as_secs(),
+    ENQUEUE_TIMEOUT.as_secs() < ANSWER.as_secs(),
     "Redis is given up before Stripe gives us up"
 );
 const _: () = assert!(

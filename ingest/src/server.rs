@@ -85,9 +85,15 @@ impl Server {
         let (admin_listener, admin_address) =
             listen("TOLLGATE_INGEST_ADMIN_ADDR", config.admin_address).await?;
         let keys = Keys::new(&config.common.redis_prefix, SHARD);
+        let gate = Gate::closed();
         let webhook = Webhook {
-            producer: Producer::new(&config.common.redis_url, keys.clone(), config.gate.replicas)?,
-            gate: Gate::closed(),
+            producer: Producer::new(
+                &config.common.redis_url,
+                keys.clone(),
+                config.gate.replicas,
+                &gate,
+            )?,
+            gate,
             clock,
             bodies_budget: Semaphore::new(config.limits.bodies_bytes_max),
             body_limit: config.limits.body,

@@ -20,7 +20,7 @@ use shared::clock::Clock;
 use shared::config::Env;
 use shared::entry::{Entry, Meta};
 use shared::envelope::{Envelope, VerifiedBody};
-use shared::queue::{Consumer, GROUP, Keys, Probe, Producer};
+use shared::queue::{Consumer, GROUP, Gate, Keys, Probe, Producer};
 use shared::signature::{Secret, sign};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
@@ -130,7 +130,7 @@ impl Rig {
     }
 
     pub fn producer(&self) -> Producer {
-        Producer::new(&self.redis_url, self.keys(), 0).expect("an URL")
+        Producer::new(&self.redis_url, self.keys(), 0, &Gate::closed()).expect("an URL")
     }
 
     pub fn consumer(&self, name: &str) -> Consumer {

@@ -113,7 +113,7 @@ impl Consumer {
         let client = link::client(url)?;
         Ok(Self {
             client,
-            control: Link::new(url)?,
+            control: Link::new(url, RESPONSE_TIMEOUT)?,
             keys,
             name,
         })

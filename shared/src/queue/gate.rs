@@ -1,13 +1,14 @@
 //! Whether ingest may accept events now. Looked at on every request, so reading it is one atomic load;
 //! asking Redis is a background loop's work.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use metrics::gauge;
 use tokio_util::sync::CancellationToken;
 
-use super::{Depth, Durability, DurabilityReport, Keys, Link, QueueError, depth};
+use super::{Depth, Durability, DurabilityReport, Keys, Link, QueueError, RESPONSE_TIMEOUT, depth};
 use crate::clock::Clock;
 
 /// How often Redis is asked.
@@ -77,15 +78,46 @@ impl Closed {
 
 /// Open, or closed for a reason. Clones share one state.
 #[derive(Debug, Clone)]
-pub struct Gate(Arc<RwLock<Option<Closed>>>);
+pub struct Gate {
+    closed: Arc<RwLock<Option<Closed>>>,
+    syncs: Syncs,
+}
+
+/// Whether Redis syncs its file before it answers (`appendfsync always`), as the gate has seen it last. Yes, until it
+/// has looked. Clones share one state.
+#[derive(Debug, Clone)]
+pub(super) struct Syncs(Arc<AtomicBool>);
+
+impl Default for Syncs {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Syncs {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, syncs: bool) {
+        self.0.store(syncs, Ordering::Relaxed);
+    }
+}
 
 impl Gate {
     /// Starts closed: nothing is accepted before Redis was looked at.
     #[must_use]
     pub fn closed() -> Self {
-        Self(Arc::new(RwLock::new(Some(Closed::Unreachable(
-            "not asked yet".into(),
-        )))))
+        let closed = Closed::Unreachable("not asked yet".into());
+        Self {
+            closed: Arc::new(RwLock::new(Some(closed))),
+            syncs: Syncs::default(),
+        }
+    }
+
+    /// For who adapts to it.
+    pub(super) fn syncs(&self) -> Syncs {
+        self.syncs.clone()
     }
 
     /// `Ok` when events may be accepted.
@@ -93,7 +125,10 @@ impl Gate {
     /// # Errors
     /// [`Closed`], the reason.
     pub fn check(&self) -> Result<(), Closed> {
-        let state = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = self
+            .closed
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         state.clone().map_or(Ok(()), Err)
     }
 
@@ -109,11 +144,12 @@ impl Gate {
         clock: Clock,
         stop: CancellationToken,
     ) -> Result<(), QueueError> {
-        let mut link = Link::new(url)?;
+        let mut link = Link::new(url, RESPONSE_TIMEOUT)?;
         loop {
             let state = match look(&mut link, &keys, &clock).await {
                 Ok((report, depth)) => {
                     export(&report, depth);
+                    self.syncs.set(report.provides == Durability::Always);
                     judge(&report, depth, limits)
                 }
                 Err(error) => Some(Closed::Unreachable(error.to_string())),
@@ -132,7 +168,10 @@ impl Gate {
 
     /// Changes are logged, states are not: a closed gate must not fill a disk.
     fn set(&self, state: Option<Closed>) {
-        let mut current = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut current = self
+            .closed
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let changed = current.as_ref().map(Closed::label) != state.as_ref().map(Closed::label);
         match &state {
             Some(closed) if changed => {

@@ -14,7 +14,7 @@ use redis::{
     Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
 };
 
-use super::{CONNECT_TIMEOUT, QueueError, RESPONSE_TIMEOUT};
+use super::{CONNECT_TIMEOUT, QueueError};
 
 /// Least time between two replacements: a server that stays read-only is not stormed.
 const REPLACE_PAUSE: Duration = Duration::from_millis(500);
@@ -23,32 +23,47 @@ const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Bytes a busy connection gathers before a write. Without it every command is a write of its own.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Answers or fails within [`RESPONSE_TIMEOUT`]. Cheap to clone; all clones share one pipelined connection.
+/// Answers or fails in time. Cheap to clone; all clones share one pipelined connection.
 #[derive(Clone)]
-pub(crate) struct Link(Arc<Shared>);
+pub struct Link {
+    shared: Arc<Shared>,
+    /// Of its connection, among those to this server.
+    place: usize,
+}
 
 struct Shared {
     client: Client,
+    /// Longest wait for an answer, that for a reconnect included.
+    limit: Duration,
     current: RwLock<Current>,
 }
 
 struct Current {
-    manager: ConnectionManager,
-    /// Which one it is: of many commands that fail together, one replaces the connection.
+    managers: Vec<ConnectionManager>,
+    /// Which ones they are: of many commands that fail together, one replaces the connections.
     number: u64,
     since: Instant,
 }
 
 impl Link {
-    /// Prepares a lazy connection; nothing is sent yet. Needs a tokio runtime.
-    pub(crate) fn new(url: &str) -> Result<Self, QueueError> {
-        let client = client(url)?;
-        let current = RwLock::new(Current {
-            manager: manager(&client).map_err(QueueError::BadUrl)?,
-            number: 0,
-            since: Instant::now(),
-        });
-        Ok(Self(Arc::new(Shared { client, current })))
+    /// Prepares a lazy connection whose answers may take `limit`; nothing is sent yet. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`QueueError::BadUrl`].
+    pub fn new(url: &str, limit: Duration) -> Result<Self, QueueError> {
+        let shared = Arc::new(Shared::new(url, limit, 1)?);
+        Ok(Self { shared, place: 0 })
+    }
+
+    /// The same with `count` connections to one server. What one of them finds out about it holds for all: they are
+    /// replaced together.
+    pub(super) fn several(url: &str, limit: Duration, count: usize) -> Result<Vec<Self>, QueueError> {
+        let shared = Arc::new(Shared::new(url, limit, count)?);
+        let link = |place| Self {
+            shared: Arc::clone(&shared),
+            place,
+        };
+        Ok((0..count).map(link).collect())
     }
 
     /// Connects anew: the server is of no use, although its answers do not show it.
@@ -57,8 +72,8 @@ impl Link {
     }
 
     fn current(&self) -> (ConnectionManager, u64) {
-        let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
-        (current.manager.clone(), current.number)
+        let current = self.shared.current.read().unwrap_or_else(PoisonError::into_inner);
+        (current.managers[self.place].clone(), current.number)
     }
 
     /// The answer in time; whatever shows that the connection is of no use replaces it.
@@ -68,7 +83,7 @@ impl Link {
         answer: impl Future<Output = RedisResult<T>>,
         values: impl FnOnce(&T) -> &[Value],
     ) -> RedisResult<T> {
-        let result = tokio::time::timeout(RESPONSE_TIMEOUT, answer)
+        let result = tokio::time::timeout(self.shared.limit, answer)
             .await
             .unwrap_or_else(|_| Err(silent()));
         let is_useless = match &result {
@@ -82,18 +97,35 @@ impl Link {
     }
 
     fn replace(&self, number: u64) {
-        let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
+        let shared = &self.shared;
+        let mut current = shared.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.number != number || current.since.elapsed() < REPLACE_PAUSE {
             return;
         }
         // It fails for a bad URL only, and this one was good.
-        if let Ok(manager) = manager(&self.0.client) {
+        if let Ok(managers) = managers(&shared.client, shared.limit, current.managers.len()) {
             *current = Current {
-                manager,
+                managers,
                 number: number + 1,
                 since: Instant::now(),
             };
         }
+    }
+}
+
+impl Shared {
+    fn new(url: &str, limit: Duration, count: usize) -> Result<Self, QueueError> {
+        let client = client(url)?;
+        let current = RwLock::new(Current {
+            managers: managers(&client, limit, count).map_err(QueueError::BadUrl)?,
+            number: 0,
+            since: Instant::now(),
+        });
+        Ok(Self {
+            client,
+            limit,
+            current,
+        })
     }
 }
 
@@ -120,7 +152,7 @@ impl ConnectionLike for Link {
     }
 
     fn get_db(&self) -> i64 {
-        self.current().0.get_db()
+        self.shared.client.get_connection_info().redis_settings().db()
     }
 }
 
@@ -131,14 +163,15 @@ pub(super) fn client(url: &str) -> Result<Client, QueueError> {
     Client::open(info.set_tcp_settings(tcp)).map_err(QueueError::BadUrl)
 }
 
-fn manager(client: &Client) -> RedisResult<ConnectionManager> {
+fn managers(client: &Client, limit: Duration, count: usize) -> RedisResult<Vec<ConnectionManager>> {
     let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_connection_timeout(Some(CONNECT_TIMEOUT.min(limit)))
         // The link's own bound includes waiting for a reconnect.
         .set_response_timeout(None)
         .set_max_delay(RECONNECT_PAUSE_MAX)
         .set_write_backpressure_boundary(WRITE_BYTES);
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
+    let manager = |_| ConnectionManager::new_lazy_with_config(client.clone(), config.clone());
+    (0..count).map(manager).collect()
 }
 
 fn silent() -> RedisError {

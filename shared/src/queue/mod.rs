@@ -17,6 +17,7 @@
 mod consumer;
 mod durability;
 mod gate;
+mod lanes;
 mod lease;
 mod link;
 mod newer;
@@ -29,7 +30,7 @@ pub use consumer::{Claimed, Consumer, Reader, Settled, StreamId};
 pub use durability::{Durability, DurabilityReport, ParseDurabilityError};
 pub use gate::{Closed, Gate, GateLimits};
 pub use lease::Leases;
-pub(crate) use link::Link;
+pub use link::Link;
 pub use producer::{EnqueueError, Producer, Receipt};
 
 /// The one consumer group; every worker replica is a consumer in it.
@@ -46,6 +47,9 @@ pub const CHUNK_ENTRIES_MAX: usize = 256;
 pub const DELIVERIES_MAX: u32 = 5;
 /// Longest wait for an answer from Redis to anything but a blocking read.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest until [`Producer::enqueue`] answers: its turn to be sent comes, or not, while Redis answers what was sent
+/// before.
+pub const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(2 * RESPONSE_TIMEOUT.as_secs());
 /// Longest wait for a connection to Redis.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -196,7 +200,7 @@ impl Probe {
     /// [`QueueError::BadUrl`].
     pub fn new(url: &str, keys: Keys) -> Result<Self, QueueError> {
         Ok(Self {
-            link: Link::new(url)?,
+            link: Link::new(url, RESPONSE_TIMEOUT)?,
             keys,
         })
     }

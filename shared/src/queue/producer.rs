@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use super::{Keys, Link, QueueError};
+use redis::{Cmd, Value};
+
+use super::lanes::Lanes;
+use super::{Gate, Keys, QueueError};
 use crate::entry::{Entry, FIELD_BODY, FIELD_META, FIELD_VERSION, newest};
 
-/// Longest wait for replicas; within it every other command of the connection waits, too.
+/// Longest wait for replicas; within it the connection that waits carries nothing else.
 const REPLICAS_TIMEOUT: Duration = Duration::from_millis(500);
+/// Arguments of `XADD`, and room for each of those that are single words.
+const XADD_ARGS: usize = 9;
+const WORD_BYTES: usize = 8;
 
 /// Proof that Redis has the entry. Only [`Producer::enqueue`] makes one, and only a receipt becomes a 200.
 #[derive(Debug)]
@@ -55,24 +61,30 @@ impl From<redis::RedisError> for EnqueueError {
     }
 }
 
-/// Adds entries to the stream. Cheap to clone; all clones share one pipelined connection, so requests
-/// that arrive together share a write, and an fsync where Redis makes one (`appendfsync always`).
+/// Adds entries to the stream. Cheap to clone; all clones share some pipelined connections, so requests that arrive
+/// together share a write, and an fsync where Redis makes one (`appendfsync always`).
 #[derive(Clone)]
 pub struct Producer {
-    link: Link,
+    lanes: Lanes,
     keys: Keys,
     replicas: u32,
 }
 
 impl Producer {
-    /// Prepares a lazy connection; nothing is sent yet. Needs a tokio runtime. With `replicas` above zero an entry
-    /// counts as enqueued only when so many replicas have confirmed it (`WAIT`), too.
+    /// Prepares lazy connections; nothing is sent yet. Needs a tokio runtime. With `replicas` above zero an entry
+    /// counts as enqueued only when so many replicas have confirmed it (`WAIT`), too. How much goes out together depends
+    /// on the durability that `gate` sees.
     ///
     /// # Errors
     /// [`QueueError::BadUrl`].
-    pub fn new(url: &str, keys: Keys, replicas: u32) -> Result<Self, QueueError> {
+    pub fn new(url: &str, keys: Keys, replicas: u32, gate: &Gate) -> Result<Self, QueueError> {
+        let wait = (replicas > 0).then(|| {
+            let mut wait = redis::cmd("WAIT");
+            wait.arg(replicas).arg(REPLICAS_TIMEOUT.as_millis());
+            wait
+        });
         Ok(Self {
-            link: Link::new(url)?,
+            lanes: Lanes::new(url, wait, gate.syncs())?,
             keys,
             replicas,
         })
@@ -81,34 +93,33 @@ impl Producer {
     /// Adds one entry. No `MAXLEN`: nothing is ever trimmed in silence.
     ///
     /// # Errors
-    /// [`EnqueueError`] when Redis has not confirmed within [`super::RESPONSE_TIMEOUT`].
+    /// [`EnqueueError`] when Redis has not confirmed within [`super::ENQUEUE_TIMEOUT`].
     pub async fn enqueue(&self, entry: &Entry) -> Result<Receipt, EnqueueError> {
-        let mut command = redis::cmd("XADD");
-        command.arg(&self.keys.events).arg("*");
+        let meta = entry.encode_meta();
+        let bytes = self.keys.events.len() + meta.len() + entry.body.len();
+        let mut command = Cmd::with_capacity(XADD_ARGS, bytes + XADD_ARGS * WORD_BYTES);
+        command.arg("XADD").arg(&self.keys.events).arg("*");
         command.arg(FIELD_VERSION).arg(newest());
-        command.arg(FIELD_META).arg(entry.encode_meta());
+        command.arg(FIELD_META).arg(meta);
         command.arg(FIELD_BODY).arg(&entry.body[..]);
-        let mut link = self.link.clone();
         #[cfg(feature = "planted-bugs")]
         if crate::planted::is_planted("answer-before-xadd") {
-            tokio::spawn(async move { drop(command.query_async::<()>(&mut link).await) });
+            let lanes = self.lanes.clone();
+            tokio::spawn(async move { drop(lanes.ask(command, bytes).await) });
             return Ok(Receipt(()));
         }
-        if self.replicas == 0 {
-            command.query_async::<()>(&mut link).await?;
-            return Ok(Receipt(()));
-        }
-        let mut pipe = redis::pipe();
-        pipe.add_command(command).ignore();
-        pipe.cmd("WAIT")
-            .arg(self.replicas)
-            .arg(REPLICAS_TIMEOUT.as_millis());
-        let (acknowledged,): (u32,) = pipe.query_async(&mut link).await?;
-        if acknowledged < self.replicas {
-            return Err(EnqueueError::Replicas {
-                acknowledged,
-                demanded: self.replicas,
-            });
+        let answer = self.lanes.ask(command, bytes).await?;
+        if self.replicas > 0 {
+            let acknowledged = match answer {
+                Value::Int(count) => u32::try_from(count).unwrap_or(0),
+                _ => 0,
+            };
+            if acknowledged < self.replicas {
+                return Err(EnqueueError::Replicas {
+                    acknowledged,
+                    demanded: self.replicas,
+                });
+            }
         }
         Ok(Receipt(()))
     }
