@@ -5,9 +5,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use redis::Value;
 use redis::aio::MultiplexedConnection;
-use redis::streams::{StreamClaimReply, StreamPendingCountReply, StreamReadReply};
+use redis::streams::StreamPendingCountReply;
 
+use super::reply::{self, RawEntry};
 use super::{
     CHUNK_ENTRIES_MAX, CONNECT_TIMEOUT, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, link, newer,
     scripts, within,
@@ -181,12 +183,8 @@ impl Consumer {
                 .arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX).max(1));
         }
         command.arg("STREAMS").arg(&self.keys.events).arg(">");
-        let reply: Option<StreamReadReply> =
-            within(block + RESPONSE_TIMEOUT, command.query_async(&mut reader.0)).await?;
-        let entries = reply
-            .into_iter()
-            .flat_map(|reply| reply.keys)
-            .flat_map(|key| key.ids);
+        let reply: Value = within(block + RESPONSE_TIMEOUT, command.query_async(&mut reader.0)).await?;
+        let entries = reply::entries_read(reply)?.into_iter();
         let claimed = entries
             .map(|entry| claimed(entry, 1))
             .collect::<Result<Vec<_>, _>>()?;
@@ -252,9 +250,11 @@ impl Consumer {
         for (id, _) in chunk {
             command.arg(id);
         }
-        let reply: StreamClaimReply = command.query_async(&mut connection).await?;
-        let claimed = reply.ids.into_iter().map(|entry| claimed(entry, deliveries + 1));
-        let claimed = claimed.collect::<Result<Vec<_>, _>>()?;
+        let reply: Value = command.query_async(&mut connection).await?;
+        let entries = reply::entries_claimed(reply)?.into_iter();
+        let claimed = entries
+            .map(|entry| claimed(entry, deliveries + 1))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(newer::leave(&mut connection, &self.keys, &self.name, claimed).await)
     }
 
@@ -385,22 +385,23 @@ fn first_chunk(pending: &[(String, u32)]) -> (&[(String, u32)], u32) {
     (&pending[..alike], deliveries)
 }
 
-fn claimed(entry: redis::streams::StreamId, deliveries: u32) -> Result<Claimed, QueueError> {
+fn claimed(entry: RawEntry, deliveries: u32) -> Result<Claimed, QueueError> {
     let id = entry.id.parse()?;
-    let mut fields: Vec<(String, Bytes)> = entry
-        .map
-        .into_iter()
-        .map(|(name, value)| (name, bytes(value)))
-        .collect();
+    let fields = entry.fields;
     let entry = Entry::decode(|name| {
         fields
             .iter()
             .find(|(field, _)| field == name)
-            .map(|(_, v)| v.clone())
+            .map(|(_, value)| value.clone())
     });
-    if entry.is_ok() {
-        fields.clear();
-    }
+    // Only for an entry that is none of ours do the names matter.
+    let fields = match &entry {
+        Ok(_) => Vec::new(),
+        Err(_) => fields
+            .into_iter()
+            .map(|(name, value)| (text(&name), value))
+            .collect(),
+    };
     Ok(Claimed {
         id,
         deliveries,
@@ -409,15 +410,11 @@ fn claimed(entry: redis::streams::StreamId, deliveries: u32) -> Result<Claimed, 
     })
 }
 
-fn bytes(value: redis::Value) -> Bytes {
-    match value {
-        redis::Value::BulkString(bytes) => Bytes::from(bytes),
-        redis::Value::SimpleString(text) => Bytes::from(text),
-        other => Bytes::from(format!("{other:?}")),
-    }
+fn text(bytes: &Bytes) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn unexpected(what: &'static str) -> QueueError {
+pub(super) fn unexpected(what: &'static str) -> QueueError {
     QueueError::Redis(
         (
             redis::ErrorKind::UnexpectedReturnType,

@@ -22,6 +22,7 @@ mod lease;
 mod link;
 mod newer;
 mod producer;
+mod reply;
 mod scripts;
 
 use std::time::Duration;
