@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shared::admin::{self, Readiness};
@@ -274,9 +274,8 @@ impl Serving {
             }
         });
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            // Covers the wait for the next request too; the stream holds the shorter limit for headers.
-            .header_read_timeout(limits.idle)
+            // The stream has the limits for headers and for idling: hyper would make a timer for each request.
+            .header_read_timeout(None)
             // Also answers 431. The number of headers is left at hyper's 100, which it keeps on the stack.
             .max_buf_size(limits.head_bytes_max)
             .serve_connection(TokioIo::new(stream), service);

@@ -1,5 +1,5 @@
-//! The TCP stream under HTTP, with the two things hyper leaves to us: a limit for slow headers that does
-//! not also end idle connections, and closing so that the client gets to read our last answer.
+//! The TCP stream under HTTP, with the two things hyper leaves to us: limits for slow headers and for idle
+//! connections that are not the same, and closing so that the client gets to read our last answer.
 
 use std::io;
 use std::pin::Pin;
@@ -38,8 +38,8 @@ impl Pace {
         self.0.store(IDLE, Ordering::Relaxed);
     }
 
-    fn is(&self, state: u8) -> bool {
-        self.0.load(Ordering::Relaxed) == state
+    fn now(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
     }
 
     fn head(&self) {
@@ -52,9 +52,13 @@ pub(crate) struct ClientStream {
     tcp: TcpStream,
     pace: Pace,
     head_limit: Duration,
+    idle_limit: Duration,
     linger_limit: Duration,
-    /// Of the headers, later of the lingering.
+    /// When the headers, the idling or the lingering has to be over.
+    deadline: Instant,
+    /// Rings at the deadline or before it: most deadlines are put off long before they come, and that costs nothing.
     timer: Pin<Box<Sleep>>,
+    is_idle: bool,
     /// Bytes that may still be thrown away; `None` before the end.
     lingering: Option<usize>,
 }
@@ -62,33 +66,56 @@ pub(crate) struct ClientStream {
 impl ClientStream {
     /// The first headers' time starts now: whoever connects has something to say.
     pub(crate) fn new(tcp: TcpStream, pace: Pace, limits: &Limits) -> Self {
+        let deadline = Instant::now() + limits.head;
         Self {
             tcp,
             pace,
             head_limit: limits.head,
+            idle_limit: limits.idle,
             linger_limit: limits.linger,
-            timer: Box::pin(tokio::time::sleep(limits.head)),
+            deadline,
+            timer: Box::pin(tokio::time::sleep_until(deadline)),
+            is_idle: false,
             lingering: None,
         }
     }
 
     fn restart(&mut self, limit: Duration) {
-        self.timer.as_mut().reset(Instant::now() + limit);
+        self.deadline = Instant::now() + limit;
+        if self.deadline < self.timer.deadline() {
+            self.timer.as_mut().reset(self.deadline);
+        }
     }
 
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        self.timer.as_mut().poll(cx).is_ready()
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= self.deadline {
+                return true;
+            }
+            self.timer.as_mut().reset(self.deadline);
+        }
+        false
     }
 }
 
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.pace.is(HEAD) && this.is_over(cx) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        let pace = this.pace.now();
+        if pace == IDLE && !this.is_idle {
+            this.is_idle = true;
+            this.restart(this.idle_limit);
+        }
+        if pace != REQUEST && this.is_over(cx) {
+            // Nobody is owed an answer when nothing was begun: to hyper, an idle client hangs up.
+            return Poll::Ready(match pace {
+                IDLE => Ok(()),
+                _ => Err(io::ErrorKind::TimedOut.into()),
+            });
         }
         ready!(Pin::new(&mut this.tcp).poll_read(cx, buf))?;
-        if this.pace.is(IDLE) {
+        if pace == IDLE {
+            this.is_idle = false;
             this.pace.head();
             this.restart(this.head_limit);
         }

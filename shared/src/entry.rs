@@ -16,6 +16,8 @@ pub const VERSION: u32 = 1;
 pub const FIELD_VERSION: &str = "v";
 /// Stream field: [`Entry`] without its body, as JSON.
 pub const FIELD_META: &str = "meta";
+/// Room for most of them.
+const META_BYTES: usize = 512;
 /// Stream field: the raw body.
 pub const FIELD_BODY: &str = "body";
 
@@ -85,7 +87,10 @@ impl Entry {
 
     /// The `meta` field.
     pub(crate) fn encode_meta(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.meta).expect("strings, integers and booleans always serialise")
+        let mut meta = Vec::with_capacity(META_BYTES);
+        serde_json::to_writer(&mut meta, &self.meta)
+            .expect("strings, integers and booleans always serialise");
+        meta
     }
 
     /// Reads the fields of a stream entry.

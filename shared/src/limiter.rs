@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::Script;
 
-use crate::queue::{Link, QueueError};
+use crate::queue::{Link, QueueError, RESPONSE_TIMEOUT};
 
 /// So many within a period, at once or spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Limiter {
     /// [`QueueError`] when the URL cannot be used.
     pub fn new(redis_url: &str, prefix: &str) -> Result<Self, QueueError> {
         Ok(Self {
-            link: Link::new(redis_url)?,
+            link: Link::new(redis_url, RESPONSE_TIMEOUT)?,
             prefix: prefix.to_owned(),
         })
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use redis::Script;
 
-use crate::queue::{Link, QueueError};
+use crate::queue::{Link, QueueError, RESPONSE_TIMEOUT};
 
 /// Longest an answer is kept.
 pub const KEPT_FOR: Duration = Duration::from_secs(300);
@@ -104,7 +104,7 @@ impl StateCache {
     /// [`QueueError`] when the URL cannot be used.
     pub fn new(redis_url: &str, prefix: &str) -> Result<Self, QueueError> {
         Ok(Self {
-            link: Link::new(redis_url)?,
+            link: Link::new(redis_url, RESPONSE_TIMEOUT)?,
             prefix: prefix.to_owned(),
         })
     }
