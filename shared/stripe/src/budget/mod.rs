@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use shared::queue::Link;
 use tokio::time::Instant;
 
 pub use bucket::{BURST_PERCENT, RATE_PERCENT};
@@ -103,7 +103,7 @@ pub struct BadRedisUrl;
 /// The budget. Cheap to clone.
 #[derive(Clone)]
 pub struct Budget {
-    redis: ConnectionManager,
+    redis: Link,
     /// Of a key, up to the account.
     key_prefix: String,
     account: Bucket,
@@ -129,13 +129,8 @@ impl Budget {
     /// [`BadRedisUrl`]. A Redis that is away is no error: nothing is granted then.
     pub fn new(redis_url: &str, prefix: &str, mode: Mode) -> Result<Self, BadRedisUrl> {
         let limits = Limits::of(mode);
-        let client = redis::Client::open(redis_url).map_err(|_| BadRedisUrl)?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(RESPONSE_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_max_delay(RESPONSE_TIMEOUT);
         Ok(Self {
-            redis: ConnectionManager::new_lazy_with_config(client, config).map_err(|_| BadRedisUrl)?,
+            redis: Link::new(redis_url, RESPONSE_TIMEOUT).map_err(|_| BadRedisUrl)?,
             key_prefix: format!("{{{prefix}:v1:stripe:{}", mode.as_str()),
             account: Bucket::of(limits.account_per_second),
             endpoint: Bucket::of(limits.endpoint_per_second),

@@ -1,7 +1,9 @@
 //! One budget, seen from one place.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use stack::{Proxy, RedisServer};
 use stripe_api::{Budget, Endpoint, Mode, Pause, Priority, Retrievable, Turn};
 
 use crate::support::{PATIENCE, budget, own_redis, prefix, redis_url, wait_until};
@@ -203,4 +205,27 @@ async fn redis_may_go_and_come_back() {
         .expect("restarted");
     wait_until("granted after the restart", is_granted).await;
     assert!(redis.is_running());
+}
+
+#[tokio::test]
+async fn a_master_that_lives_on_as_a_replica_is_left() {
+    let start = || (own_redis(), own_redis());
+    let (old, new) = tokio::task::spawn_blocking(start).await.expect("started");
+    let address = |redis: &RedisServer| SocketAddr::from(([127, 0, 0, 1], redis.port()));
+    new.ask(&[&["CONFIG", "SET", "requirepass", old.password()]])
+        .expect("one password for both");
+    let proxy = Proxy::start(address(&old)).expect("a port");
+    let url = format!("redis://:{}@{}/0", old.password(), proxy.address());
+    let budget = Budget::new(&url, &prefix(), Mode::Live).expect("a budget");
+    assert_eq!(take(&budget, None, CUSTOMER).await, Turn::Granted);
+
+    old.ask(&[&["REPLICAOF", "127.0.0.1", &new.port().to_string()]])
+        .expect("demoted");
+    proxy.lead_to(address(&new));
+    assert!(
+        matches!(take(&budget, None, CUSTOMER).await, Turn::Wait(_)),
+        "it refuses, and the connection is as good as ever"
+    );
+    let is_granted = async || take(&budget, None, CUSTOMER).await == Turn::Granted;
+    wait_until("granted by the new one", is_granted).await;
 }
