@@ -11,8 +11,6 @@ use crate::sweeper::SWEEP_EVERY;
 
 const ADMIN_ADDR: &str = "TOLLGATE_WORKER_ADMIN_ADDR";
 const CONCURRENCY: &str = "TOLLGATE_WORKER_CONCURRENCY";
-const API_KEY: &str = "STRIPE_API_KEY";
-const API_URL: &str = "TOLLGATE_STRIPE_API_URL";
 const SWEEP_SECONDS: &str = "TOLLGATE_WORKER_SWEEP_SECONDS";
 /// Longest time between sweeps, seconds: a day.
 const SWEEP_MAX: u64 = 24 * 60 * 60;
@@ -35,16 +33,12 @@ pub const SETTINGS: &[Setting] = &[
         about: "chunks of up to 256 events worked on at a time, 1 to 64; each takes a database connection",
     },
     Setting {
-        name: API_KEY,
+        name: stripe_api::API_KEY,
         default: "none",
         about: "key of Stripe's API, best a restricted one that may only read (rk_...); or STRIPE_API_KEY_FILE. \
                 Without one, what events cannot tell stays open and is said to be",
     },
-    Setting {
-        name: API_URL,
-        default: "https://api.stripe.com",
-        about: "where Stripe's API is; for stand-ins",
-    },
+    stripe_api::API_URL,
     policy::PAST_DUE,
     policy::UPGRADE,
     policy::NEGATIVE_BALANCE,
@@ -62,22 +56,6 @@ pub const SETTINGS: &[Setting] = &[
 /// Reads `DATABASE_URL`, which must be there.
 pub fn database_url(reader: &mut Reader<'_>) -> String {
     config::database_url(reader, store::is_url)
-}
-
-/// Reads how Stripe's API is reached, when it is.
-fn stripe(reader: &mut Reader<'_>) -> Option<stripe_api::Settings> {
-    let base_url = reader.or(API_URL, stripe_api::BASE_URL.to_owned());
-    let key = reader.secret(API_KEY)?;
-    match stripe_api::SecretKey::new(&key) {
-        Ok(key) => Some(stripe_api::Settings {
-            base_url,
-            ..stripe_api::Settings::new(key)
-        }),
-        Err(error) => {
-            reader.problem(format!("{API_KEY}: {error}"));
-            None
-        }
-    }
 }
 
 /// Connections beside those of the chunks: for the reckoner, the refetcher, the auditor, and the
@@ -115,7 +93,7 @@ impl WorkerConfig {
         let common = Common::read(&mut reader);
         let database_url = database_url(&mut reader);
         let policy = policy::read(&mut reader);
-        let stripe = stripe(&mut reader);
+        let stripe = stripe_api::read_settings(&mut reader);
         let sweep_seconds = reader.number(SWEEP_SECONDS, SWEEP_EVERY.as_secs(), 1, SWEEP_MAX);
         let config = Self {
             common,

@@ -8,13 +8,16 @@ use time::PrimitiveDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::error::{Detail, FetchError, Limit, word};
+use crate::error::{Detail, ErrorKind, FetchError, Limit, word};
 
 /// Longest `Retry-After` that is believed.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// After a server's error with which Stripe asks not to retry. It means "not now", as for its own libraries,
 /// which give up the call: a fetch that nobody repeats later would turn an outage into parked events.
 pub const NOT_SOON: Duration = Duration::from_secs(60);
+
+/// Another request holds the object.
+const LOCKED: &str = "lock_timeout";
 
 const HTTP_DATE: &[BorrowedFormatItem<'_>] =
     format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
@@ -28,6 +31,7 @@ pub(crate) struct Facts {
     should_retry: Option<bool>,
     limit: Option<Limit>,
     request_id: Option<String>,
+    replayed: bool,
 }
 
 impl Facts {
@@ -40,16 +44,22 @@ impl Facts {
             should_retry: text("stripe-should-retry").and_then(|value| value.parse().ok()),
             limit: text("stripe-rate-limited-reason").map(limit),
             request_id: text("request-id").and_then(word),
+            replayed: text("idempotent-replayed") == Some("true"),
         }
     }
 }
 
 /// What an answer other than 2xx means.
 pub(crate) fn classify(status: u16, facts: Facts, body: &[u8]) -> FetchError {
+    let words = words(body);
+    let code = words.code.as_deref();
     let detail = |cause| Detail {
         cause,
         status: Some(status),
-        code: error_code(body),
+        kind: kind(words.r#type.as_deref()),
+        code: words.code.clone(),
+        decline_code: words.decline_code.as_deref().map(Into::into),
+        replayed: facts.replayed,
         request_id: facts.request_id.clone(),
     };
     let retry_after = facts.retry_after;
@@ -60,8 +70,10 @@ pub(crate) fn classify(status: u16, facts: Facts, body: &[u8]) -> FetchError {
     let asked_not_to = facts.should_retry == Some(false);
     match status {
         401 | 403 => FetchError::Refused(detail("Stripe refused the key")),
-        404 if is_missing(body) => FetchError::Gone(detail("Stripe does not have it")),
-        429 if facts.limit.is_none() && is_lock(body) => transient("the object is locked", retry_after),
+        404 if is_missing(code) => FetchError::Gone(detail("Stripe does not have it")),
+        429 if facts.limit.is_none() && code == Some(LOCKED) => {
+            transient("the object is locked", retry_after)
+        }
         429 => FetchError::RateLimited {
             retry_after,
             limit: facts.limit.unwrap_or(Limit::Account),
@@ -102,30 +114,41 @@ pub(crate) fn check_object(body: &[u8], expected: Option<(&str, &str)>) -> Resul
     }
 }
 
-/// Stripe's word for the error.
-fn error_code(body: &[u8]) -> Option<String> {
+/// Stripe's words for the error.
+#[derive(Default, Deserialize)]
+struct Words {
+    r#type: Option<String>,
+    code: Option<String>,
+    decline_code: Option<String>,
+}
+
+fn words(body: &[u8]) -> Words {
     #[derive(Deserialize)]
     struct Envelope {
-        error: Option<Problem>,
+        error: Option<Words>,
     }
-    #[derive(Deserialize)]
-    struct Problem {
-        code: Option<String>,
+    let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
+    let said = envelope.and_then(|envelope| envelope.error).unwrap_or_default();
+    let plain = |text: Option<String>| text.and_then(|text| word(&text));
+    Words {
+        r#type: said.r#type,
+        code: plain(said.code),
+        decline_code: plain(said.decline_code),
     }
-    let envelope: Envelope = serde_json::from_slice(body).ok()?;
-    word(&envelope.error?.code?)
+}
+
+/// <https://docs.stripe.com/api/errors#errors-type>
+fn kind(r#type: Option<&str>) -> ErrorKind {
+    match r#type {
+        Some("card_error") => ErrorKind::Card,
+        Some("idempotency_error") => ErrorKind::Idempotency,
+        _ => ErrorKind::Other,
+    }
 }
 
 /// A 404 about the object rather than about the address. `not_found` is the word of `/v2`.
-fn is_missing(body: &[u8]) -> bool {
-    matches!(
-        error_code(body).as_deref(),
-        Some("resource_missing" | "not_found")
-    )
-}
-
-fn is_lock(body: &[u8]) -> bool {
-    error_code(body).as_deref() == Some("lock_timeout")
+fn is_missing(code: Option<&str>) -> bool {
+    matches!(code, Some("resource_missing" | "not_found"))
 }
 
 /// `Stripe-Rate-Limited-Reason`: `global-rate`, `global-concurrency`, `endpoint-rate`, `endpoint-concurrency`,

@@ -7,10 +7,12 @@ use stripe_client_core::{CustomizedStripeRequest, StripeClient};
 
 use crate::budget::{Budget, Pause, Priority};
 use crate::client::{Client, noise};
+use crate::deed::Write;
 use crate::error::{Detail, FetchError, Limit};
 use crate::fetched::{Fetched, Listed};
 use crate::object::ObjectRef;
 use crate::request::{PaymentsOf, Request};
+use crate::write_error::WriteError;
 
 /// Pause after a 429 that does not say how long. Stripe counts by the second.
 pub const PAUSE_DEFAULT: Duration = Duration::from_secs(1);
@@ -106,6 +108,23 @@ impl Budgeted {
             }
             tried += 1;
         }
+    }
+
+    /// Asks for a change under an idempotency key: however often, Stripe makes it once.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn write(
+        &self,
+        account: Option<&str>,
+        write: &Write,
+        key: &str,
+    ) -> Result<Fetched, WriteError> {
+        // Nothing was sent.
+        let request = write
+            .request(account, key)
+            .map_err(|error| WriteError::Refused(error.detail().clone()))?;
+        Ok(self.ask(&request).await?)
     }
 
     async fn granted(&self, request: &Request) -> Result<(), FetchError> {

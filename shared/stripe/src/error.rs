@@ -21,6 +21,18 @@ pub enum Limit {
     Budget,
 }
 
+/// What Stripe calls the type of an error, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorKind {
+    /// `card_error`: a bank's.
+    Card,
+    /// `idempotency_error`: the key belongs to another request.
+    Idempotency,
+    /// Any other, or none.
+    #[default]
+    Other,
+}
+
 /// What is known about a failure. Words and numbers only: Stripe's messages repeat keys, names and addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Detail {
@@ -28,8 +40,14 @@ pub struct Detail {
     pub cause: &'static str,
     /// The HTTP status, when there was an answer.
     pub status: Option<u16>,
+    /// Whose no it is.
+    pub kind: ErrorKind,
     /// Stripe's error code, such as `resource_missing`.
     pub code: Option<String>,
+    /// Why a bank said no, such as `insufficient_funds`.
+    pub decline_code: Option<Box<str>>,
+    /// Whether it is the answer to an earlier request with the same idempotency key.
+    pub replayed: bool,
     /// Stripe's name for the request, `req_...`, which its support asks for.
     pub request_id: Option<String>,
 }

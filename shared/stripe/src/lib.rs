@@ -1,4 +1,4 @@
-//! Stripe's API: fetching objects, outside any transaction, under one budget for the whole fleet.
+//! Stripe's API: fetching objects and asking for changes, outside any transaction, under one budget for the whole fleet.
 //!
 //! ```text
 //! ObjectRef ─▶ Request ─▶ Budget::acquire ─▶ Client ─▶ Stripe
@@ -16,12 +16,16 @@ mod answer;
 mod budget;
 mod budgeted;
 mod client;
+mod config;
+mod deed;
 mod error;
 mod fetched;
 mod object;
 mod request;
 mod settings;
 mod telemetry;
+mod write_error;
+mod writes;
 
 pub use answer::{NOT_SOON, RETRY_AFTER_MAX};
 pub use budget::{
@@ -30,12 +34,20 @@ pub use budget::{
 };
 pub use budgeted::{Budgeted, PAUSE_DEFAULT};
 pub use client::{ANSWER_BYTES_MAX, Client, STRIPE_VERSION};
-pub use error::{Detail, FetchError, Limit};
+pub use config::{API_KEY, API_URL, read as read_settings};
+pub use deed::{Deed, Write};
+pub use error::{Detail, ErrorKind, FetchError, Limit};
 pub use fetched::{Fetched, Listed};
 pub use object::{Endpoint, NotRetrievable, ObjectRef, Retrievable};
 pub use request::{ATTEMPTS, PAGE_ROWS_MAX, PaymentsOf, Request};
 pub use settings::{BASE_URL, Mode, SecretKey, Settings, SettingsError, TIMEOUT};
 pub use telemetry::{BUDGET_WAITS, REQUEST_DURATION, REQUESTS, init};
+
+pub use write_error::WriteError;
+pub use writes::{
+    CreateCheckoutSession, CreateCustomer, CreatePaymentIntent, CreatePortalSession, CreateRefund, Enabled,
+    LineItem, Metadata, Mode as CheckoutMode, Noted, PriceData, ProductData,
+};
 
 /// For typed requests and requests with an idempotency key.
 pub use stripe_client_core::{IdempotencyKey, RequestBuilder, StripeClient, StripeMethod, StripeRequest};

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 
+use crate::deed::Deed;
+
 /// Longest id of Stripe.
 const ID_BYTES_MAX: usize = 255;
 
@@ -139,6 +141,8 @@ pub enum Endpoint {
     Retrieve(Retrievable),
     /// `GET /v1/invoice_payments`
     ListInvoicePayments,
+    /// A change.
+    Write(Deed),
     /// All others together.
     Other,
 }
@@ -149,6 +153,7 @@ impl Endpoint {
         Retrievable::ALL
             .into_iter()
             .map(Self::Retrieve)
+            .chain(Deed::ALL.map(Self::Write))
             .chain([Self::ListInvoicePayments, Self::Other])
     }
 
@@ -158,6 +163,7 @@ impl Endpoint {
         match self {
             Self::Retrieve(kind) => kind.as_str(),
             Self::ListInvoicePayments => "invoice_payments",
+            Self::Write(deed) => deed.as_str(),
             Self::Other => "other",
         }
     }
@@ -258,7 +264,7 @@ mod tests {
             assert_eq!(Endpoint::of_get(path), endpoint, "{path}");
         }
         let names: std::collections::BTreeSet<_> = Endpoint::all().map(Endpoint::as_str).collect();
-        assert_eq!(names.len(), 13, "labels are distinct");
+        assert_eq!(names.len(), 13 + Deed::ALL.len(), "labels are distinct");
     }
 
     #[test]

@@ -142,6 +142,11 @@ impl Request {
         Ok(self)
     }
 
+    /// Counts against the limit of `endpoint`.
+    pub(crate) fn at(self, endpoint: Endpoint) -> Self {
+        Self { endpoint, ..self }
+    }
+
     /// The connected account it goes to.
     #[must_use]
     pub fn account(&self) -> Option<&str> {
@@ -157,15 +162,19 @@ impl Request {
     /// How long to wait before the next attempt; `None`: there is none. `noise` spreads those who failed
     /// together.
     pub(crate) fn again_after(&self, tried: u32, error: &FetchError, noise: u64) -> Option<Duration> {
-        let FetchError::Transient { retry_after, .. } = error else {
+        // What is kept under the key is answered again and again.
+        let FetchError::Transient { retry_after, detail } = error else {
             return None;
         };
+        if detail.replayed {
+            return None;
+        }
         let wait = backoff(tried, noise).max(retry_after.unwrap_or_default());
         (tried < self.attempts && wait <= BACKOFF_MAX).then_some(wait)
     }
 
     /// async-stripe leaves `/v1` to the client.
-    fn v1(builder: RequestBuilder, account: Option<&str>) -> Result<Self, FetchError> {
+    pub(crate) fn v1(builder: RequestBuilder, account: Option<&str>) -> Result<Self, FetchError> {
         let path = format!("/v1{}", builder.path);
         Self::new(RequestBuilder { path, ..builder }, account)
     }

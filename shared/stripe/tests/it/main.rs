@@ -7,3 +7,4 @@ mod client;
 mod fleet;
 mod server;
 mod support;
+mod writes;
