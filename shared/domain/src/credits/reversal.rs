@@ -78,11 +78,18 @@ impl PaymentFacts {
 
     /// Minor units given back: by the refunds we know, or by the charges, whichever is more. Old API versions send
     /// only the charge; a refund's own event may be the only word of its failure.
-    fn refunded(&self) -> i64 {
+    #[must_use]
+    pub fn refunded(&self) -> i64 {
         let known = self.refunds.iter().filter(|refund| counts(&refund.status));
         let known: i64 = known.fold(0, |sum, refund| sum.saturating_add(refund.amount));
         let by_charges = self.charges.iter().map(|charge| self.refunded_of(charge));
         known.max(by_charges.fold(0, i64::saturating_add))
+    }
+
+    /// Whether a bank holds or has taken money of it.
+    #[must_use]
+    pub fn is_disputed(&self) -> bool {
+        self.disputed(takes_credits) > 0
     }
 
     /// What the charge says, without refunds that failed since it said so.

@@ -3,7 +3,10 @@
 
 mod actor;
 mod audit;
+mod buying;
 mod credits;
+mod intents;
+mod payments;
 mod position;
 mod requests;
 mod reservations;
@@ -13,6 +16,9 @@ mod teams;
 
 pub use actor::{API_ROLE, ActingTx, Actor, ActorRole, RoleProblem};
 pub use audit::AuditRow;
+pub use buying::{OfferKind, SessionTold, Sold};
+pub use intents::{Claimed, Intent, IntentKind, IntentState, NewIntent};
+pub use payments::{Money, PaymentTold};
 pub use position::{UserPosition, UserSubscription};
 pub use requests::{Answer, Begun, RequestKey};
 pub use reservations::{Reservation, Reserve, Settled, Settlement};

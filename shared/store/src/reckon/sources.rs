@@ -326,6 +326,29 @@ async fn reversals(
     Ok(())
 }
 
+/// What became of the money of one payment intent.
+pub(crate) async fn payment(
+    connection: &mut PgConnection,
+    account: &str,
+    id: &str,
+) -> Result<PaymentFacts, sqlx::Error> {
+    let mut payments = [(
+        0,
+        Payment {
+            account: account.to_owned(),
+            is_payment_intent: true,
+            paid: None,
+            facts: PaymentFacts {
+                id: id.to_owned(),
+                ..PaymentFacts::default()
+            },
+        },
+    )];
+    reversals(connection, &mut payments).await?;
+    let [(_, payment)] = payments;
+    Ok(payment.facts)
+}
+
 async fn of_keys(
     connection: &mut PgConnection,
     keys: &[SourceKey],
