@@ -9,6 +9,8 @@ use store::Store;
 
 use crate::auth::Keys;
 use crate::capacity::Capacity;
+use crate::sales::Sales;
+use crate::stripe::Stripe;
 use crate::switch::Switches;
 
 /// Cheap to clone; all clones are one.
@@ -22,6 +24,8 @@ pub(crate) struct Parts {
     pub keys: Keys,
     pub switches: Switches,
     pub capacity: Capacity,
+    pub stripe: Stripe,
+    pub sales: Sales,
     pub policy: Policy,
     pub account: String,
 }

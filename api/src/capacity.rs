@@ -29,6 +29,13 @@ impl Capacity {
         }
     }
 
+    /// The same as of now, for those who begin to pay.
+    pub(crate) async fn left_now(&self) -> Result<Option<i64>, Problem> {
+        let Some(most) = self.most else { return Ok(None) };
+        let outstanding = self.store.outstanding_for_api(&self.account).await?;
+        Ok(Some(most.saturating_sub(outstanding)))
+    }
+
     /// Credits that may still be handed out; `None` without a limit.
     pub(crate) async fn left(&self) -> Result<Option<i64>, Problem> {
         let Some(most) = self.most else { return Ok(None) };

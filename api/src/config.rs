@@ -7,6 +7,7 @@ use shared::config::{self, Common, ConfigError, Env, Reader, Setting};
 use shared::policy;
 
 use crate::auth::{Algorithm, AuthConfig, KeySource, SECRET_BYTES_MIN};
+use crate::sales::{self, Sales};
 
 const ADDR: &str = "TOLLGATE_API_ADDR";
 const ADMIN_ADDR: &str = "TOLLGATE_API_ADMIN_ADDR";
@@ -78,6 +79,20 @@ pub const SETTINGS: &[Setting] = &[
         default: "role",
         about: "claim that says `user`, `service` or `admin`; a token without it is a user's",
     },
+    Setting {
+        name: stripe_api::API_KEY,
+        default: "none",
+        about: "key of Stripe's API that may write customers, Checkout sessions, payment intents, refunds and portal \
+                sessions; or STRIPE_API_KEY_FILE. Without one nothing can be bought",
+    },
+    stripe_api::API_URL,
+    sales::SETTINGS[0],
+    sales::SETTINGS[1],
+    sales::SETTINGS[2],
+    sales::SETTINGS[3],
+    sales::SETTINGS[4],
+    sales::SETTINGS[5],
+    sales::SETTINGS[6],
     policy::PAST_DUE,
     policy::UPGRADE,
     policy::NEGATIVE_BALANCE,
@@ -104,6 +119,10 @@ pub struct ApiConfig {
     pub account: String,
     /// `TOLLGATE_API_JWT_*`, `TOLLGATE_API_JWKS_URL`.
     pub auth: AuthConfig,
+    /// `STRIPE_API_KEY`, `TOLLGATE_STRIPE_API_URL`.
+    pub stripe: Option<stripe_api::Settings>,
+    /// `TOLLGATE_API_*_URL`, `TOLLGATE_API_TOPUP_*`.
+    pub(crate) sales: Sales,
     /// `TOLLGATE_POLICY_*`.
     pub policy: Policy,
     /// `TOLLGATE_CREDITS_LOW`.
@@ -125,6 +144,8 @@ impl ApiConfig {
             admin_address: reader.or(ADMIN_ADDR, SocketAddr::from(([127, 0, 0, 1], 9082))),
             account: reader.or(ACCOUNT, String::new()),
             auth: auth(&mut reader),
+            stripe: stripe_api::read_settings(&mut reader),
+            sales: Sales::read(&mut reader),
             policy: policy::read(&mut reader),
             credits_low: policy::credits_low(&mut reader),
         };

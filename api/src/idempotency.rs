@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
-use store::api::{Answer, Begun, RequestKey};
+use store::api::{Actor, Answer, Begun, RequestKey};
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -32,6 +32,13 @@ pub(crate) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// The caller's key, for handlers that derive their own from it.
 #[derive(Debug, Clone)]
 pub(crate) struct IdempotencyKey(pub String);
+
+impl IdempotencyKey {
+    /// Of one caller: two may choose the same.
+    pub(crate) fn of(&self, actor: &Actor) -> String {
+        format!("{}:{}:{}", actor.role.as_str(), actor.subject, self.0)
+    }
+}
 
 /// Carries each request out once.
 pub(crate) async fn once(

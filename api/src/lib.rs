@@ -12,15 +12,19 @@
 //! | before? (`Idempotency-Key`) | `idempotency.rs` | the answer of then, 409, 422 |
 //! | may they? | `caller.rs`, and Postgres itself: `store::api` | 403 |
 //! | do it | `routes/` | a [`problem::Problem`] |
+//!
+//! What is begun at Stripe is decided in `buying/` and done in `intents/`.
 
 mod app;
 mod auth;
+mod buying;
 mod caller;
 mod capacity;
 mod config;
 mod docs;
 mod extract;
 mod idempotency;
+mod intents;
 mod memo;
 mod meters;
 mod observe;
@@ -28,8 +32,10 @@ pub mod problem;
 mod role;
 mod router;
 mod routes;
+mod sales;
 mod server;
 mod state;
+mod stripe;
 mod switch;
 mod throttle;
 

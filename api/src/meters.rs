@@ -9,6 +9,9 @@ pub(crate) const DURATION: &str = "tollgate_api_request_duration_seconds";
 /// Looks into the cache of states, by what came of it.
 pub(crate) const CACHE: &str = "tollgate_api_state_cache_total";
 
+/// Times Stripe was asked to do something, by what and by what came of it.
+pub(crate) const INTENTS: &str = "tollgate_api_intents_total";
+
 /// Says what the metrics mean.
 pub(crate) fn describe() {
     describe_counter!(REQUESTS, "Requests answered, by route, method and status.");
@@ -20,6 +23,10 @@ pub(crate) fn describe() {
     describe_counter!(
         CACHE,
         "Looks into the cache of subscription states: hit, miss, away."
+    );
+    describe_counter!(
+        INTENTS,
+        "Times Stripe was asked to do something, by kind and outcome."
     );
     describe_counter!(
         "tollgate_api_unauthenticated_total",

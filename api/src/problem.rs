@@ -59,6 +59,8 @@ macro_rules! kinds {
 kinds! {
     /// Something in the request makes no sense.
     INVALID = BAD_REQUEST "invalid_request" "The request cannot be understood";
+    /// Too little or too much.
+    TOPUP_RANGE = BAD_REQUEST "topup_out_of_range" "The amount is out of range";
     /// Every request that changes something needs an `Idempotency-Key`.
     KEY_MISSING = BAD_REQUEST "idempotency_key_missing" "An Idempotency-Key is needed";
     /// See `auth`.
@@ -67,10 +69,14 @@ kinds! {
     INSUFFICIENT = PAYMENT_REQUIRED "insufficient_credits" "There are too few credits";
     /// The balance is below zero.
     OWING = PAYMENT_REQUIRED "balance_below_zero" "What is owed comes first";
+    /// A bank said no.
+    DECLINED = PAYMENT_REQUIRED "payment_declined" "The payment was declined";
     /// Not this caller.
     FORBIDDEN = FORBIDDEN "forbidden" "Not allowed";
     /// There is no such thing, or it is not the caller's to see.
     NOT_FOUND = NOT_FOUND "not_found" "There is no such thing";
+    /// The catalogue has no such thing, or it is not active.
+    UNKNOWN_OFFER = NOT_FOUND "unknown_offer" "This is not for sale";
     /// The path is known, the method is not.
     METHOD = METHOD_NOT_ALLOWED "method_not_allowed" "This path does not know the method";
     /// It took too long to arrive.
@@ -79,6 +85,20 @@ kinds! {
     RUNNING = CONFLICT "request_running" "The same request is being carried out";
     /// What is asked does not fit what is.
     CONFLICT = CONFLICT "conflict" "It does not fit what is there";
+    /// The platform has given all the credits it gives.
+    CAPACITY = CONFLICT "capacity_used_up" "No more credits are given at the moment";
+    /// What is owed comes first.
+    OVERDUE = CONFLICT "payment_overdue" "A payment is overdue";
+    /// One at a time.
+    SUBSCRIBED = CONFLICT "has_subscription" "There is a subscription already";
+    /// What it made has not arrived.
+    CHECKOUT_PAID = CONFLICT "checkout_completed" "A checkout has just been paid";
+    /// Nothing was ever bought.
+    NO_CUSTOMER = CONFLICT "no_customer" "There is no customer at Stripe";
+    /// Nobody says what it costs.
+    UNPRICED = CONFLICT "offer_without_price" "What it costs is not known";
+    /// Not paid, disputed, or given back already.
+    NOT_REFUNDABLE = CONFLICT "not_refundable" "This cannot be given back";
     /// Too long.
     TOO_LARGE = PAYLOAD_TOO_LARGE "body_too_large" "The body is too long";
     /// Only JSON.
@@ -89,6 +109,12 @@ kinds! {
     TOO_MANY = TOO_MANY_REQUESTS "too_many_requests" "Too many requests";
     /// A mistake of ours.
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something went wrong here";
+    /// Stripe said no.
+    STRIPE_REFUSED = BAD_GATEWAY "stripe_refused" "Stripe does not do this";
+    /// Stripe did not answer.
+    STRIPE_UNAVAILABLE = SERVICE_UNAVAILABLE "stripe_unavailable" "Stripe does not answer at the moment";
+    /// A setting is missing.
+    NOT_CONFIGURED = SERVICE_UNAVAILABLE "stripe_not_configured" "This installation sells nothing";
     /// Somebody took it off.
     SWITCHED_OFF = SERVICE_UNAVAILABLE "switched_off" "This is switched off";
     /// What is behind the API does not answer.
@@ -120,6 +146,11 @@ impl From<Kind> for Problem {
 }
 
 impl Problem {
+    /// Whether it is of a kind.
+    pub(crate) fn is(&self, kind: Kind) -> bool {
+        self.code == kind.code
+    }
+
     /// With one more member.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {

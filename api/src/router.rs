@@ -15,7 +15,9 @@ use crate::docs::{self, Documents};
 use crate::idempotency::once;
 use crate::observe::observe;
 use crate::problem::{Kind, Problem};
-use crate::routes::{admin, credits, reservations, state, switches, teams};
+use crate::routes::{
+    admin, checkout, credits, payments, portal, refunds, reservations, state, switches, teams,
+};
 use crate::throttle::throttle;
 
 /// Everything that needs a token.
@@ -38,6 +40,12 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(admin::user_events))
         .routes(routes!(admin::adjust))
         .routes(routes!(admin::audit_log))
+        .routes(routes!(checkout::begin_checkout))
+        .routes(routes!(checkout::checkout_session))
+        .routes(routes!(payments::begin_payment))
+        .routes(routes!(payments::payment))
+        .routes(routes!(refunds::refund))
+        .routes(routes!(portal::open_portal))
         .routes(routes!(switches::billing, switches::switch_billing))
 }
 

@@ -27,8 +27,10 @@ use crate::auth::Keys;
 use crate::capacity::Capacity;
 use crate::config::ApiConfig;
 use crate::idempotency::KEPT_FOR;
+use crate::intents::finish;
 use crate::meters;
 use crate::router::router;
+use crate::stripe::Stripe;
 use crate::switch::Switches;
 
 /// Most open connections.
@@ -73,6 +75,12 @@ pub enum ApiError {
     /// The database role does not protect.
     #[error(transparent)]
     Role(#[from] RoleProblem),
+    /// `TOLLGATE_STRIPE_API_URL` cannot be used.
+    #[error("TOLLGATE_STRIPE_API_URL: {0}")]
+    Stripe(#[from] stripe_api::SettingsError),
+    /// `REDIS_URL` cannot be used for the budget.
+    #[error(transparent)]
+    Budget(#[from] stripe_api::BadRedisUrl),
 }
 
 /// A bound API that has not started yet.
@@ -102,6 +110,8 @@ impl Server {
             keys: Keys::new(config.auth, &config.account),
             switches: Switches::new(store.clone(), &config.account),
             capacity: Capacity::new(store.clone(), &config.account, config.policy.outstanding_max),
+            stripe: Stripe::new(config.stripe, &config.common)?,
+            sales: config.sales,
             policy: config.policy,
             account: config.account,
             store,
@@ -147,6 +157,7 @@ impl Server {
         tracing::info!(address = %self.address, "listening");
         let app = self.app.clone();
         beside.spawn(async move { app.keys.keep().await });
+        beside.spawn(finish(self.app.clone()));
         beside.spawn(look_after(self.app.clone(), readiness.clone()));
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         accept(self.listener, &router(self.app), &slots, &stop).await;

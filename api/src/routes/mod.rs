@@ -1,7 +1,11 @@
 //! One file for each area; each handler reads its request, asks or tells Postgres as the caller, and answers.
 
 pub(crate) mod admin;
+pub(crate) mod checkout;
 pub(crate) mod credits;
+pub(crate) mod payments;
+pub(crate) mod portal;
+pub(crate) mod refunds;
 pub(crate) mod reservations;
 pub(crate) mod state;
 pub(crate) mod switches;
