@@ -110,7 +110,7 @@ impl Street {
 }
 
 /// An ingest in this process: its address, and what stops it.
-async fn ingest(rig: &Rig) -> (String, DropGuard) {
+pub async fn ingest(rig: &Rig) -> (String, DropGuard) {
     let config = ingest::IngestConfig::from_env(&rig.env()).expect("usable settings");
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .build_recorder()

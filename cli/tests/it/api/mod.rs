@@ -1,12 +1,18 @@
 //! The billing API, over HTTP, against a real Redis and a real Postgres.
 
+mod buying;
 mod credits;
 mod described;
+mod flow_failures;
+mod flow_purchases;
+mod flow_subscriptions;
+mod intents;
 mod requests;
 mod reservations;
 mod rights;
 mod staff;
 mod state;
+mod street;
 mod switches;
 mod teams;
 mod tokens;
@@ -22,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::http::exchange;
-use crate::support::{Rig, unique};
+use crate::support::{Rig, unique, wait_for};
 
 pub const JWT_SECRET: &str = "thirty-two bytes or more of a secret";
 pub const ISSUER: &str = "https://issuer.test";
@@ -58,6 +64,10 @@ impl Service {
     }
 
     pub async fn start_with(rig: &Rig, more: &[(&str, &str)]) -> Self {
+        Self::serve(Self::config(rig, more)).await
+    }
+
+    pub fn config(rig: &Rig, more: &[(&str, &str)]) -> ApiConfig {
         let usual = [
             ("TOLLGATE_API_ADDR", "127.0.0.1:0"),
             ("TOLLGATE_API_ADMIN_ADDR", "127.0.0.1:0"),
@@ -68,7 +78,10 @@ impl Service {
             .iter()
             .chain(more)
             .fold(rig.env(), |env, (name, value)| env.with(name, value));
-        let config = ApiConfig::from_env(&env).expect("usable settings");
+        ApiConfig::from_env(&env).expect("usable settings")
+    }
+
+    pub async fn serve(config: ApiConfig) -> Self {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
             .build_recorder()
             .handle();
@@ -102,7 +115,7 @@ impl Service {
                 .request(Method::POST, path, Some(token))
                 .header("Idempotency-Key", key);
             let answer = self.send(request, Bytes::from(body.to_string())).await;
-            if answer.status != 503 {
+            if answer.status != 503 || answer.code() == "stripe_unavailable" {
                 return answer;
             }
         }
@@ -128,6 +141,19 @@ impl Service {
             body: serde_json::from_slice(&body).unwrap_or(Value::Null),
         }
     }
+}
+
+/// Asks until it is answered well.
+pub async fn answered(ask: impl AsyncFn() -> Answer) -> Answer {
+    let mut last = None;
+    let reached = wait_for(async || {
+        let answer = ask().await;
+        let is_good = answer.status == 200;
+        last = Some(answer);
+        is_good
+    });
+    assert!(reached.await, "{last:?}");
+    last.expect("seen above")
 }
 
 /// A good token.

@@ -1,0 +1,234 @@
+//! Killed between Stripe's answer and the commit, again and again: Stripe holds one object for each intent.
+
+use api::ApiConfig;
+use bytes::Bytes;
+use hyper::Method;
+use serde_json::{Value, json};
+use simulator::api::Faults;
+use tokio::runtime::Runtime;
+
+use super::street::{Street, Till};
+use super::{Service, answered, service};
+use crate::support::{Rig, wait_for};
+
+/// How often the API is killed: each request in its customer's way, then in its own.
+const USERS: usize = 10;
+const KILLS_FOR_CUSTOMER: usize = 5;
+const KILLS_FOR_REST: usize = 5;
+
+/// Whoever is about to commit that an intent is done waits for whoever holds the lock of its kind.
+const STAND_STILL: &str = "
+    CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(CASE NEW.kind WHEN 'customer' THEN 1 ELSE 2 END);
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER stand_still BEFORE UPDATE ON stripe_intents
+        FOR EACH ROW WHEN (NEW.state = 'done') EXECUTE FUNCTION stand_still()";
+
+/// An API in a runtime of its own, which can be killed: each of its tasks ends where it stands.
+struct Doomed {
+    service: Service,
+    runtime: Runtime,
+}
+
+impl Doomed {
+    async fn start(config: ApiConfig) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("threads");
+        let service = runtime.spawn(Service::serve(config)).await.expect("it starts");
+        Self { service, runtime }
+    }
+
+    /// Sends a request that nobody will wait for.
+    fn send(&self, path: &str, key: &str, body: &Value) {
+        let request = self
+            .service
+            .request(Method::POST, path, Some(&service()))
+            .header("Idempotency-Key", key);
+        let body = Bytes::from(body.to_string());
+        tokio::spawn(crate::support::http::exchange(request, body));
+    }
+
+    /// As SIGKILL would, and its connections with it.
+    async fn kill(self, rig: &Rig) {
+        self.runtime.shutdown_background();
+        drop(self.service);
+        let gone = wait_for(async || {
+            let left = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                        WHERE datname = current_database() AND application_name = 'tollgate-api'";
+            rig.count(left).await == 0
+        });
+        assert!(gone.await, "Postgres ends what nobody waits for");
+        // As time would: leases run out, and the client may try again.
+        rig.execute(
+            "UPDATE stripe_intents SET leased_until = NULL, due_at = now() WHERE state = 'open'; DELETE FROM api_requests",
+        )
+        .await;
+    }
+}
+
+fn wish(number: usize) -> (&'static str, Value) {
+    match number % 4 {
+        0 => ("checkout-sessions", json!({"plan": "pro"})),
+        1 => ("checkout-sessions", json!({"package": "credits_1000"})),
+        2 => ("checkout-sessions", json!({"topup": {"amount": 1000}})),
+        _ => ("payment-intents", json!({"package": "credits_1000"})),
+    }
+}
+
+/// Somebody has Stripe's answer, and is about to commit it.
+async fn wait_until_answered(rig: &Rig) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name = 'tollgate-api' AND wait_event = 'advisory'";
+    assert!(
+        wait_for(async || rig.count(waiting).await > 0).await,
+        "Stripe answers"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_a_hundred_times_stripe_holds_one_object_for_each_intent() {
+    let till = Till::open().await;
+    let rig = &till.rig;
+    rig.execute(STAND_STILL).await;
+    let mut held = rig.pool.acquire().await.expect("a connection");
+    let config = Service::config(rig, &till.settings());
+    for number in 0..USERS {
+        sqlx::raw_sql("SELECT pg_advisory_lock(1), pg_advisory_lock(2)")
+            .execute(&mut *held)
+            .await
+            .expect("held");
+        let (what, body) = wish(number);
+        let (path, key) = (format!("/v1/users/user_{number}/{what}"), format!("key-{number}"));
+        for kill in 0..KILLS_FOR_CUSTOMER + KILLS_FOR_REST {
+            if kill == KILLS_FOR_CUSTOMER {
+                sqlx::raw_sql("SELECT pg_advisory_unlock(1)")
+                    .execute(&mut *held)
+                    .await
+                    .expect("let go");
+            }
+            let api = Doomed::start(config.clone()).await;
+            api.send(&path, &key, &body);
+            wait_until_answered(rig).await;
+            api.kill(rig).await;
+        }
+        sqlx::raw_sql("SELECT pg_advisory_unlock(2)")
+            .execute(&mut *held)
+            .await
+            .expect("let go");
+        let api = Service::serve(config.clone()).await;
+        let answer = api.post_with_key(&service(), &path, &key, &body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(till.count("customer"), number + 1);
+    }
+    let attempts = rig
+        .count("SELECT sum(attempts)::bigint FROM stripe_intents")
+        .await;
+    let kills = i64::try_from(USERS * (KILLS_FOR_CUSTOMER + KILLS_FOR_REST)).expect("small");
+    assert!(attempts >= kills, "{attempts} attempts");
+    assert_eq!(
+        rig.count("SELECT count(*) FROM stripe_intents WHERE state = 'done'")
+            .await,
+        20
+    );
+    let shop = till.stripe.shop();
+    let by_key = &shop.tally().by_key;
+    assert_eq!(by_key.len(), 20, "{by_key:?}");
+    for (key, made) in by_key {
+        assert!(made.values().all(|count| *count == 1), "{key}: {made:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_comes_back_for_is_finished_all_the_same() {
+    let till = Till::open().await;
+    let rig = &till.rig;
+    rig.execute(STAND_STILL).await;
+    let mut held = rig.pool.acquire().await.expect("a connection");
+    sqlx::raw_sql("SELECT pg_advisory_lock(2)")
+        .execute(&mut *held)
+        .await
+        .expect("held");
+    let config = Service::config(rig, &till.settings());
+    let api = Doomed::start(config.clone()).await;
+    api.send(
+        "/v1/users/ann/checkout-sessions",
+        "one",
+        &json!({"package": "credits_1000"}),
+    );
+    wait_until_answered(rig).await;
+    api.kill(rig).await;
+    sqlx::raw_sql("SELECT pg_advisory_unlock(2)")
+        .execute(&mut *held)
+        .await
+        .expect("let go");
+
+    let _api = Service::serve(config).await;
+    rig.wait_for_count("SELECT count(*) FROM stripe_intents WHERE state = 'done'", 2)
+        .await;
+    assert_eq!((till.count("customer"), till.count("checkout.session")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_stripe_keeps_is_overcome() {
+    let street = Street::open().await;
+    let api = &street.api;
+    let late = |on: &str| Faults {
+        on: Some(on.to_owned()),
+        late_first: 1,
+        ..Faults::default()
+    };
+    // Done, and answered with 500 for as long as anybody asks under that key.
+    let path = "/v1/users/ann/checkout-sessions";
+    let stripe = &street.till.stripe;
+    stripe.set_faults(late("customers"));
+    let wish = json!({"package": "credits_1000"});
+    let begun = answered(async || api.post_with_key(&service(), path, "one", &wish).await).await;
+    assert_eq!(street.till.count("customer"), 1, "an event told of it");
+    street.till.pay(&begun).await;
+    street.wait_for_credits("ann", 1000).await;
+
+    stripe.set_faults(late("checkout/sessions"));
+    let plan = json!({"plan": "pro"});
+    answered(async || api.post(&service(), path, &plan).await).await;
+
+    stripe.set_faults(late("refunds"));
+    let session = begun.body["id"].as_str().expect("an id");
+    let shown = api.get(&service(), &format!("{path}/{session}")).await.body;
+    let refunds = format!(
+        "/v1/payments/{}/refunds",
+        shown["payment_id"].as_str().expect("one")
+    );
+    let body = json!({"amount": 400, "reason": "duplicate", "note": "a test"});
+    let refund = answered(async || api.post_with_key(&service(), &refunds, "two", &body).await).await;
+    assert_eq!(
+        (&refund.body["amount"], street.till.count("refund")),
+        (&json!(400), 1)
+    );
+    street.wait_for_credits("ann", 600).await;
+    street.close().await;
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_not_asked_for_again() {
+    let till = Till::open().await;
+    let rig = &till.rig;
+    rig.execute(
+        "INSERT INTO stripe_intents (account, id, kind, user_id, purpose, wish, target, form, due_at, created_at)
+         VALUES ('', 'old', 'customer', 'ann', 'ann', '{}', '', 'metadata[user_id]=ann', now(), now() - interval '1 day')",
+    )
+    .await;
+    let api = till.api().await;
+    rig.wait_for_text("SELECT state FROM stripe_intents WHERE id = 'old'", "lost")
+        .await;
+    assert_eq!(till.count("customer"), 0, "a key of yesterday may do it twice");
+    let path = "/v1/users/ann/checkout-sessions";
+    let answer = api
+        .post(&service(), path, &json!({"package": "credits_1000"}))
+        .await;
+    assert_eq!((answer.status, till.count("customer")), (200, 1), "{answer:?}");
+}
