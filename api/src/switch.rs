@@ -6,7 +6,7 @@ use store::Store;
 use store::api::Feature;
 
 use crate::memo::Memo;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// How long an answer is believed: longest until a switch is seen everywhere.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
@@ -31,5 +31,13 @@ impl Switches {
     pub(crate) async fn billing(&self) -> Result<bool, Problem> {
         let ask = async || self.store.is_on(&self.account, Feature::Billing).await;
         Ok(self.billing.get(ask).await?)
+    }
+
+    /// Lets nobody buy while billing is off.
+    pub(crate) async fn require_billing(&self) -> Result<(), Problem> {
+        if self.billing().await? {
+            return Ok(());
+        }
+        Err(Kind::SWITCHED_OFF.because("billing is switched off; nothing can be bought until it is back"))
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::extract::whole;
 use crate::problem::{Kind, Problem};
 
 /// A top-up of any amount.
@@ -11,6 +12,7 @@ use crate::problem::{Kind, Problem};
 #[serde(deny_unknown_fields)]
 pub(crate) struct TopUpWish {
     /// Minor units of the installation's currency.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, example = 1000)]
     pub amount: i64,
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::checkout::stripe_id;
 use crate::app::App;
 use crate::caller::Caller;
-use crate::extract::{Body, Path};
+use crate::extract::{Body, Path, whole_or_none};
 use crate::idempotency::IdempotencyKey;
 use crate::intents::{INTENT, Plan, intend, settle};
 use crate::problem::{Kind, Problem};
@@ -24,6 +24,7 @@ const NOTE_CHARS_MAX: usize = 500;
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefundRequest {
     /// Minor units; all that is left when absent.
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 1)]
     amount: Option<i64>,
     /// Why, for Stripe.
