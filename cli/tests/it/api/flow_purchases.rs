@@ -8,19 +8,23 @@ use tokio::task::JoinSet;
 use super::street::Street;
 use super::{service, user};
 
+/// Buys the package for ann, and says which payment it was.
+async fn package(street: &Street) -> String {
+    let wish = json!({"package": "credits_1000"});
+    let session = street.checkout(&user("ann"), &wish).await;
+    street.till.pay(&session).await;
+    street.wait_for_credits("ann", 1000).await;
+    let id = session.body["id"].as_str().expect("an id");
+    let path = format!("/v1/users/ann/checkout-sessions/{id}");
+    let shown = street.api.get(&service(), &path).await.body;
+    shown["payment_id"].as_str().expect("a payment").to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_package_is_bought_and_given_back() {
     let street = Street::open().await;
     let (api, ann) = (&street.api, user("ann"));
-    let session = street.checkout(&ann, &json!({"package": "credits_1000"})).await;
-    street.till.pay(&session).await;
-    street.wait_for_credits("ann", 1000).await;
-    let path = format!(
-        "/v1/users/ann/checkout-sessions/{}",
-        session.body["id"].as_str().expect("an id")
-    );
-    let shown = api.get(&service(), &path).await.body;
-    let payment = shown["payment_id"].as_str().expect("a payment");
+    let payment = package(&street).await;
     let payment_path = format!("/v1/users/ann/payments/{payment}");
     let paid = api.get(&ann, &payment_path).await.body;
     assert_eq!(
@@ -82,26 +86,24 @@ async fn a_package_is_bought_and_given_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_refunds_at_once_give_back_no_more_than_was_paid() {
     let street = Street::open().await;
-    let session = street
-        .checkout(&user("ann"), &json!({"package": "credits_1000"}))
-        .await;
-    street.till.pay(&session).await;
-    street.wait_for_credits("ann", 1000).await;
-    let path = format!(
-        "/v1/users/ann/checkout-sessions/{}",
-        session.body["id"].as_str().expect("an id")
-    );
-    let shown = street.api.get(&service(), &path).await.body;
-    let refunds = format!(
-        "/v1/payments/{}/refunds",
-        shown["payment_id"].as_str().expect("one")
-    );
+    let refunds = format!("/v1/payments/{}/refunds", package(&street).await);
     let body = json!({"amount": 300, "reason": "duplicate", "note": "a crowd"});
+    // Nobody may write down what they decided, until all who can have decided.
+    let held = street.till.rig.hold_up("stripe_intents").await;
     let mut crowd = JoinSet::new();
     for _ in 0..10 {
         let (api, refunds, body) = (Arc::clone(&street.api), refunds.clone(), body.clone());
         crowd.spawn(async move { api.post(&service(), &refunds, &body).await.status });
     }
+    street
+        .till
+        .rig
+        .wait_for_count(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            10,
+        )
+        .await;
+    drop(held);
     let statuses = crowd.join_all().await;
     assert_eq!(
         statuses.iter().filter(|status| **status == 200).count(),

@@ -68,7 +68,8 @@ impl ActingTx {
     /// [`StoreError`].
     pub async fn money_of(&mut self, payment: &str) -> Result<Money, StoreError> {
         let account = self.actor.account.clone();
-        let facts = sources::payment(self.connection(), &account, payment).await?;
+        // Before the facts: of a refund that is told of in between, both know, and it counts twice. The other way round
+        // neither would.
         let untold = sqlx::query_scalar(
             "SELECT coalesce(sum((i.wish ->> 'amount')::bigint), 0)::bigint FROM stripe_intents i
              WHERE i.account = $1 AND i.kind = 'refund' AND i.wish ->> 'payment' = $2
@@ -80,6 +81,7 @@ impl ActingTx {
         .bind(payment)
         .fetch_one(self.connection())
         .await?;
+        let facts = sources::payment(self.connection(), &account, payment).await?;
         Ok(Money { facts, untold })
     }
 
