@@ -9,6 +9,7 @@ mod latency;
 mod processes;
 mod progress;
 mod services;
+mod stripe;
 mod summary;
 mod tokens;
 
@@ -24,6 +25,7 @@ use crate::{EXIT_INTERRUPTED, answer, fail};
 use processes::Processes;
 use services::Services;
 use stack::Stack;
+use stripe::Stripe;
 
 /// Longest the roles may take to get ready. A debug build on a busy machine needs a few seconds.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -33,7 +35,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// The part of the help that options cannot say.
 pub(crate) const ENVIRONMENT: &str = "\
 REDIS_URL, DATABASE_URL and STRIPE_WEBHOOK_SECRET are used when they are set, and nothing is started or made up \
-in their place. So is every setting of `tollgate ingest`, `tollgate worker` and `tollgate api`, but for their admin addresses.";
+in their place; without STRIPE_API_KEY the API sells through a simulated Stripe. So is every setting of `tollgate ingest`, `tollgate worker` and `tollgate api`, but for their admin addresses.";
 
 /// What `tollgate dev` takes.
 #[derive(clap::Args, Debug, Clone)]
@@ -74,6 +76,9 @@ struct Ready<'a> {
     worker_admin_urls: Vec<&'a str>,
     /// Base of the billing API; `/docs` describes it.
     api_url: &'a str,
+    /// Where Stripe is played, with pages to pay on; absent where `STRIPE_API_KEY` names another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stripe_url: Option<&'a str>,
     /// A token with the role `admin`; absent where `TOLLGATE_API_JWT_*` say who issues tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_token: Option<String>,
@@ -114,10 +119,15 @@ async fn session(options: &Options, env: &Env, stack: Stack) -> Result<u8, Box<d
     let stop = shared::lifecycle::on_signals(STOP_TIMEOUT)?;
     services.look_at_redis().await?;
     services.migrate().await?;
-    let processes = Processes::start(options, env, services)?;
+    let stripe = Stripe::unless_configured(env).await?;
+    let sells = stripe
+        .as_ref()
+        .map(|stripe| stripe.settings(env))
+        .unwrap_or_default();
+    let processes = Processes::start(options, env, services, &sells)?;
     let supervisor = processes.supervise();
     let status = tokio::select! {
-        status = use_it(options, services, &processes, &stop) => status,
+        status = use_it(options, services, &processes, stripe, &stop) => status,
         () = interrupted(&stop, options) => Ok(EXIT_INTERRUPTED),
     };
     supervisor.abort();
@@ -139,13 +149,18 @@ async fn use_it(
     options: &Options,
     services: &Services,
     processes: &Processes,
+    mut stripe: Option<Stripe>,
     stop: &CancellationToken,
 ) -> Result<u8, Box<dyn std::error::Error>> {
     tokio::select! {
         ready = processes.wait_until_ready(READY_TIMEOUT) => ready?,
         () = stop.cancelled() => return Ok(EXIT_INTERRUPTED),
     }
-    announce(options, services, processes);
+    if let Some(stripe) = &mut stripe {
+        stripe.open(services, &processes.ingest_url).await?;
+    }
+    let stripe_url = stripe.as_ref().map(|stripe| stripe.url.as_str());
+    announce(options, services, processes, stripe_url);
     if options.no_demo {
         stop.cancelled().await;
         return Ok(0);
@@ -162,13 +177,14 @@ async fn use_it(
     Ok(0)
 }
 
-fn announce(options: &Options, services: &Services, processes: &Processes) {
+fn announce(options: &Options, services: &Services, processes: &Processes, stripe_url: Option<&str>) {
     if options.json {
         let ready = Ready {
             ingest_url: &processes.ingest_url,
             admin_url: &processes.admin_url,
             worker_admin_urls: processes.worker_admin_urls().collect(),
             api_url: &processes.api_url,
+            stripe_url,
             api_token: services.tokens.as_ref().map(|tokens| tokens.token("admin")),
             webhook_secret: services.secret.expose(),
             database_url: &services.database_url,

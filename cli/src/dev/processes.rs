@@ -62,8 +62,13 @@ struct State {
 }
 
 impl Processes {
-    /// Starts one ingest and the workers asked for.
-    pub(super) fn start(options: &Options, env: &Env, services: &Services) -> std::io::Result<Self> {
+    /// Starts one ingest, the workers asked for, and the API, which `sells` as these settings say.
+    pub(super) fn start(
+        options: &Options,
+        env: &Env,
+        services: &Services,
+        sells: &[(&'static str, String)],
+    ) -> std::io::Result<Self> {
         let ingest_addr = match env.get("TOLLGATE_INGEST_ADDR") {
             Some(addr) => addr.to_owned(),
             None => free_address()?.to_string(),
@@ -92,7 +97,8 @@ impl Processes {
         };
         let admin = free_address()?.to_string();
         children.push(Child::start("api", &admin, services, {
-            let settings = api_settings(services, &api_addr, &admin);
+            let mut settings = api_settings(services, &api_addr, &admin);
+            settings.extend_from_slice(sells);
             move |command| {
                 command
                     .arg("api")

@@ -122,6 +122,7 @@ async fn the_demo_sends_finds_everything_reports_and_leaves_nothing_behind() {
         "admin_url",
         "api_url",
         "api_token",
+        "stripe_url",
         "webhook_secret",
         "database_url",
         "redis_url",
