@@ -74,6 +74,8 @@ async fn a_transfer_that_cannot_be_right_is_refused() {
         (transfer("k", "refund", "user u", "platform held:0", 1, SOURCE), "ledger_accounts_suit_kind"),
         (transfer("k", "expire", "user u", "platform issued:0", 1, NOTHING), "ledger_accounts_suit_kind"),
         (transfer("k", "spend", "platform spent:0", "user u", 1, BY_U), "ledger_accounts_suit_kind"),
+        (transfer("k", "release", "user u", "platform spent:0", 1, BY_U), "ledger_accounts_suit_kind"),
+        (transfer("k", "release", "platform issued:0", "user u", 1, BY_U), "ledger_accounts_suit_kind"),
         // Nothing is spent that is not there.
         (transfer("k", "spend", "user u", "platform spent:0", 101, BY_U), "ledger_spend_within_balance"),
         // Neither nothing, nor to oneself, nor of an unknown kind.
@@ -82,8 +84,9 @@ async fn a_transfer_that_cannot_be_right_is_refused() {
         (transfer("k", "adjust", "user u", "user u", 1, NOTHING), "ledger_transfers_check"),
         (transfer("k", "gift", "platform adjusted:0", "user u", 1, NOTHING), "ledger_transfers_kind_check"),
         // Who spent it, and what was paid, are said where they matter and nowhere else.
-        (transfer("k", "spend", "user u", "platform spent:0", 1, NOTHING), "ledger_transfers_check1"),
-        (transfer("k", "adjust", "platform adjusted:0", "user u", 1, BY_U), "ledger_transfers_check1"),
+        (transfer("k", "spend", "user u", "platform spent:0", 1, NOTHING), "ledger_transfers_user_check"),
+        (transfer("k", "adjust", "platform adjusted:0", "user u", 1, BY_U), "ledger_transfers_user_check"),
+        (transfer("k", "release", "platform spent:0", "user u", 1, NOTHING), "ledger_transfers_user_check"),
         (transfer("k", "grant", "platform issued:0", "user u", 1, NOTHING), "ledger_transfers_check2"),
         (transfer("k", "adjust", "platform adjusted:0", "user u", 1, SOURCE), "ledger_transfers_check2"),
         // Nobody begins with something.
