@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use domain::Policy;
 use shared::config::{self, Common, ConfigError, Env, Reader, Setting};
-use shared::policy;
+use store::policy;
 
 use crate::auth::{Algorithm, AuthConfig, KeySource, SECRET_BYTES_MIN};
 use crate::sales::{self, Sales};

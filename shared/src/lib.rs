@@ -9,7 +9,6 @@ pub mod lifecycle;
 pub mod limiter;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
-pub mod policy;
 pub mod queue;
 pub mod role;
 pub mod signature;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::Policy;
 use shared::config::{self, Common, ConfigError, Env, Reader, Setting};
-use shared::policy;
+use store::policy;
 
 use crate::sweeper::SWEEP_EVERY;
 

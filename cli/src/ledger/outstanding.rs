@@ -39,7 +39,7 @@ pub(super) fn main(options: &Shown) -> ExitCode {
 fn read(reader: &mut Reader<'_>) -> Settings {
     Settings {
         database_url: worker::config::database_url(reader),
-        max: shared::policy::read(reader).outstanding_max,
+        max: store::policy::read(reader).outstanding_max,
     }
 }
 

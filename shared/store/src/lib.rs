@@ -17,6 +17,7 @@ mod outbox;
 mod parked;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+pub mod policy;
 mod projections;
 pub mod reckon;
 mod refetches;

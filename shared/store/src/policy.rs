@@ -3,7 +3,7 @@
 
 use domain::{NegativeBalance, PastDue, Policy, Upgrade};
 
-use crate::config::{Reader, Setting};
+use shared::config::{Reader, Setting};
 
 /// Longest grace, seconds: 10 years.
 const GRACE_MAX: u64 = 10 * 365 * 24 * 60 * 60;
