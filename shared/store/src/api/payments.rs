@@ -7,6 +7,9 @@ use super::ActingTx;
 use crate::StoreError;
 use crate::reckon::sources;
 
+/// How often to look again when a refund was told of meanwhile.
+const LOOKS_MAX: u32 = 10;
+
 /// What Stripe told of a payment intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentTold {
@@ -68,8 +71,24 @@ impl ActingTx {
     /// [`StoreError`].
     pub async fn money_of(&mut self, payment: &str) -> Result<Money, StoreError> {
         let account = self.actor.account.clone();
-        // Before the facts: of a refund that is told of in between, both know, and it counts twice. The other way round
-        // neither would.
+        let mut untold = self.untold_refunds(payment).await?;
+        // Two statements see two moments: of a refund that is told of in between, both would know, or neither. Whoever
+        // asks holds the payment, so a refund is only told of, once, and the next look finds no more of them.
+        for _ in 0..LOOKS_MAX {
+            let facts = sources::payment(self.connection(), &account, payment).await?;
+            let still = self.untold_refunds(payment).await?;
+            if still == untold {
+                return Ok(Money { facts, untold });
+            }
+            untold = still;
+        }
+        let facts = sources::payment(self.connection(), &account, payment).await?;
+        Ok(Money { facts, untold })
+    }
+
+    /// Minor units of refunds that we asked for, and of which Stripe has not told yet.
+    async fn untold_refunds(&mut self, payment: &str) -> Result<i64, StoreError> {
+        let account = self.actor.account.clone();
         let untold = sqlx::query_scalar(
             "SELECT coalesce(sum((i.wish ->> 'amount')::bigint), 0)::bigint FROM stripe_intents i
              WHERE i.account = $1 AND i.kind = 'refund' AND i.wish ->> 'payment' = $2
@@ -81,8 +100,7 @@ impl ActingTx {
         .bind(payment)
         .fetch_one(self.connection())
         .await?;
-        let facts = sources::payment(self.connection(), &account, payment).await?;
-        Ok(Money { facts, untold })
+        Ok(untold)
     }
 
     /// Waits until nobody else decides what may be given back of a payment. Until the end of the transaction.
