@@ -99,15 +99,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn credits_of(&self, account: &str, owner: &Owner) -> Result<i64, StoreError> {
-        let credits: Option<i64> = sqlx::query_scalar(
-            "SELECT balance FROM ledger_accounts WHERE (account, owner_kind, owner_id) = ($1, $2, $3)",
-        )
-        .bind(account)
-        .bind(owner.kind())
-        .bind(owner.id())
-        .fetch_optional(self.pool())
-        .await?;
-        Ok(credits.unwrap_or(0))
+        let mut connection = self.pool().acquire().await?;
+        Ok(credits(&mut connection, account, owner).await?)
     }
 
     /// Lets a user spend a team's credits. Returns whether that is new.
@@ -169,6 +162,23 @@ impl Store {
             None => Ok(None),
         }
     }
+}
+
+/// What an owner has.
+pub(crate) async fn credits(
+    connection: &mut PgConnection,
+    account: &str,
+    owner: &Owner,
+) -> Result<i64, sqlx::Error> {
+    let credits: Option<i64> = sqlx::query_scalar(
+        "SELECT balance FROM ledger_accounts WHERE (account, owner_kind, owner_id) = ($1, $2, $3)",
+    )
+    .bind(account)
+    .bind(owner.kind())
+    .bind(owner.id())
+    .fetch_optional(connection)
+    .await?;
+    Ok(credits.unwrap_or(0))
 }
 
 /// The ledger's account of an owner.

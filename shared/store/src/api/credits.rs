@@ -4,7 +4,7 @@ use domain::credits::Owner;
 
 use super::ActingTx;
 use crate::StoreError;
-use crate::credits::{Balance, Spend, balance, spend_outcome};
+use crate::credits::{Balance, Spend, balance, credits, spend_outcome};
 use crate::history::{History, HistoryCursor, history};
 
 impl ActingTx {
@@ -23,15 +23,7 @@ impl ActingTx {
     /// [`StoreError`].
     pub async fn credits_of(&mut self, owner: &Owner) -> Result<i64, StoreError> {
         let account = self.actor.account.clone();
-        let credits: Option<i64> = sqlx::query_scalar(
-            "SELECT balance FROM ledger_accounts WHERE (account, owner_kind, owner_id) = ($1, $2, $3)",
-        )
-        .bind(account)
-        .bind(owner.kind())
-        .bind(owner.id())
-        .fetch_optional(self.connection())
-        .await?;
-        Ok(credits.unwrap_or(0))
+        Ok(credits(self.connection(), &account, owner).await?)
     }
 
     /// A page of what happened to an owner's credits; see [`crate::Store::history`].
