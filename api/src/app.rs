@@ -6,6 +6,7 @@ use domain::Policy;
 use shared::limiter::Limiter;
 use shared::state_cache::StateCache;
 use store::Store;
+use store::api::{Actor, ActorRole};
 
 use crate::auth::Keys;
 use crate::capacity::Capacity;
@@ -33,6 +34,15 @@ pub(crate) struct Parts {
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// Who does what nobody asked for just now.
+    pub(crate) fn ourselves(&self) -> Actor {
+        Actor {
+            account: self.account.clone(),
+            role: ActorRole::Service,
+            subject: "tollgate".to_owned(),
+        }
     }
 }
 

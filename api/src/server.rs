@@ -15,7 +15,7 @@ use shared::admin::{self, Readiness};
 use shared::limiter::Limiter;
 use shared::queue::QueueError;
 use shared::state_cache::StateCache;
-use store::api::{Actor, ActorRole, RoleProblem, Settlement};
+use store::api::{RoleProblem, Settlement};
 use store::{SchemaError, Store, StoreError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -234,11 +234,7 @@ async fn look_after(app: App, readiness: Readiness) {
 
 /// Gives back what was reserved and never settled. Another replica may be at it: each is settled once.
 async fn release_overdue(app: &App) -> Result<(), StoreError> {
-    let us = Actor {
-        account: app.account.clone(),
-        role: ActorRole::Service,
-        subject: "tollgate".to_owned(),
-    };
+    let us = app.ourselves();
     for (id, user) in app.store.overdue_reservations(&us, OVERDUE_ROWS_MAX).await? {
         let mut tx = app.store.begin_as(&us).await?;
         tx.settle(&user, &id, Settlement::Expired).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use store::StoreError;
-use store::api::{Actor, ActorRole};
+use store::api::Actor;
 
 use super::settle;
 use crate::app::App;
@@ -21,11 +21,7 @@ pub(crate) async fn finish(app: App) {
     if !app.stripe.is_there() {
         return;
     }
-    let actor = Actor {
-        account: app.account.clone(),
-        role: ActorRole::Service,
-        subject: "tollgate".to_owned(),
-    };
+    let actor = app.ourselves();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

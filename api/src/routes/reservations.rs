@@ -163,19 +163,14 @@ pub(crate) async fn commit(
     Path((user, id)): Path<(String, String)>,
     Body(request): Body<CommitRequest>,
 ) -> Result<Json<ReservationAnswer>, Problem> {
-    caller.require_service()?;
-    let user = caller.user(&user)?;
-    let id = named(&id)?;
-    let mut tx = app.store.begin_as(&caller.0).await?;
-    let Some(it) = tx.reservation(user, &id).await? else {
-        return Err(Kind::NOT_FOUND.into());
-    };
-    let used = request.credits.unwrap_or(it.credits);
-    if !(0..=it.credits).contains(&used) {
-        return Err(Kind::INVALID.because(format!("credits: 0 to {}, which were reserved", it.credits)));
-    }
-    let settled = tx.settle(user, &id, Settlement::Committed(used)).await?;
-    finish(tx, user, &id, settled).await
+    settle(&app, &caller, &user, &id, |it| {
+        let used = request.credits.unwrap_or(it.credits);
+        if !(0..=it.credits).contains(&used) {
+            return Err(Kind::INVALID.because(format!("credits: 0 to {}, which were reserved", it.credits)));
+        }
+        Ok(Settlement::Committed(used))
+    })
+    .await
 }
 
 /// Releases a reservation
@@ -194,24 +189,25 @@ pub(crate) async fn release(
     Body(request): Body<ReleaseRequest>,
 ) -> Result<Json<ReservationAnswer>, Problem> {
     let ReleaseRequest {} = request;
-    caller.require_service()?;
-    let user = caller.user(&user)?;
-    let id = named(&id)?;
-    let mut tx = app.store.begin_as(&caller.0).await?;
-    if tx.reservation(user, &id).await?.is_none() {
-        return Err(Kind::NOT_FOUND.into());
-    }
-    let settled = tx.settle(user, &id, Settlement::Released).await?;
-    finish(tx, user, &id, settled).await
+    settle(&app, &caller, &user, &id, |_| Ok(Settlement::Released)).await
 }
 
-async fn finish(
-    mut tx: store::api::ActingTx,
+/// Ends a reservation as `how` says of it.
+async fn settle(
+    app: &App,
+    caller: &Caller,
     user: &str,
     id: &str,
-    settled: Settled,
+    how: impl FnOnce(&Reservation) -> Result<Settlement, Problem>,
 ) -> Result<Json<ReservationAnswer>, Problem> {
-    let reservation = tx.reservation(user, id).await?;
+    caller.require_service()?;
+    let (user, id) = (caller.user(user)?, named(id)?);
+    let mut tx = app.store.begin_as(&caller.0).await?;
+    let Some(it) = tx.reservation(user, &id).await? else {
+        return Err(Kind::NOT_FOUND.into());
+    };
+    let settled = tx.settle(user, &id, how(&it)?).await?;
+    let reservation = tx.reservation(user, &id).await?;
     tx.commit().await?;
     match settled {
         Settled::Done => found(reservation),
