@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use shared::admin::{self, Readiness};
 use shared::limiter::Limiter;
 use shared::queue::QueueError;
-use shared::state_cache::StateCache;
+use shared::state_cache::{StateCache, keeping};
 use store::api::{RoleProblem, Settlement};
 use store::{SchemaError, Store, StoreError};
 use tokio::net::{TcpListener, TcpStream};
@@ -158,6 +158,7 @@ impl Server {
         let app = self.app.clone();
         beside.spawn(async move { app.keys.keep().await });
         beside.spawn(finish(self.app.clone()));
+        beside.spawn(announce(self.app.cache.clone()));
         beside.spawn(look_after(self.app.clone(), readiness.clone()));
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         accept(self.listener, &router(self.app), &slots, &stop).await;
@@ -211,6 +212,17 @@ fn is_temporary(error: &ApiError) -> bool {
             error.class() == domain::Class::Transient
         }
         _ => false,
+    }
+}
+
+/// Lets everybody know that states are kept.
+async fn announce(cache: StateCache) {
+    let mut ticks = tokio::time::interval(keeping::RENEW_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = cache.announce().await {
+            tracing::debug!(%error, "states are not kept for a while");
+        }
     }
 }
 

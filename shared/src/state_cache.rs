@@ -10,6 +10,10 @@
 //! Whoever changes a user says so before the commit and again after it. Between the two every look is a miss, and what
 //! was read before is not kept: a reader may only fill the very claim it made. A change whose author died is over when
 //! [`CHANGE_MAX`] is, by which time Postgres has long ended its transaction.
+//!
+//! Where nobody keeps anything, nobody has to say so: see [`keeping`].
+
+pub mod keeping;
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -17,6 +21,7 @@ use std::time::Duration;
 use redis::Script;
 
 use crate::queue::{Link, QueueError, RESPONSE_TIMEOUT};
+use keeping::{Keeping, SEEN_AFTER};
 
 /// Longest an answer is kept.
 pub const KEPT_FOR: Duration = Duration::from_secs(300);
@@ -36,12 +41,16 @@ return false",
     )
 });
 
+/// Keeps nothing while the notice is too young to have been seen by everybody, or is gone.
 static FILL: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-if redis.call('GET', KEYS[1]) == 'r' .. ARGV[1] then
-  redis.call('SET', KEYS[1], 'v' .. ARGV[2], 'PX', ARGV[3])
-end",
+if redis.call('GET', KEYS[1]) ~= 'r' .. ARGV[1] then return end
+local since = tonumber(redis.call('GET', KEYS[2]) or 'never')
+local time = redis.call('TIME')
+if not since or time[1] * 1000 + time[2] / 1000 - since < tonumber(ARGV[4]) then return end
+local life = math.min(tonumber(ARGV[3]), redis.call('PTTL', KEYS[2]))
+if life > 0 then redis.call('SET', KEYS[1], 'v' .. ARGV[2], 'PX', life) end",
     )
 });
 
@@ -77,6 +86,7 @@ for _, key in ipairs(KEYS) do take_out(key) end",
 pub struct StateCache {
     link: Link,
     prefix: String,
+    keeping: Keeping,
 }
 
 /// A user, for the cache.
@@ -106,7 +116,33 @@ impl StateCache {
         Ok(Self {
             link: Link::new(redis_url, RESPONSE_TIMEOUT)?,
             prefix: prefix.to_owned(),
+            keeping: Keeping::new(format!("{{{prefix}:v1:state}}:kept")),
         })
+    }
+
+    /// Says that states will be kept; to be said again every [`keeping::RENEW_EVERY`]. The first is kept some two minutes
+    /// after the first notice.
+    ///
+    /// # Errors
+    /// [`QueueError`]; nothing is then kept.
+    pub async fn announce(&self) -> Result<(), QueueError> {
+        self.keeping.announce(&self.link, Duration::ZERO).await
+    }
+
+    /// Says that states are kept from now on. Only for whoever knows that nobody is changing users yet.
+    ///
+    /// # Errors
+    /// [`QueueError`]; nothing is then kept.
+    pub async fn announce_before_anybody(&self) -> Result<(), QueueError> {
+        self.keeping.announce(&self.link, SEEN_AFTER).await
+    }
+
+    /// Whether changes have to be told.
+    ///
+    /// # Errors
+    /// [`QueueError`] when Redis does not answer.
+    pub async fn is_kept(&self) -> Result<bool, QueueError> {
+        self.keeping.is_on(&self.link).await
     }
 
     /// Looks a user up. `claim` is a word nobody else uses.
@@ -124,16 +160,18 @@ impl StateCache {
         Ok(kept.map_or(Looked::Miss, Looked::Hit))
     }
 
-    /// Keeps what was read after a miss, unless somebody has begun to change the user since.
+    /// Keeps what was read after a miss, unless somebody has begun to change the user since, or the notice is too young.
     ///
     /// # Errors
     /// [`QueueError`]; then it is not kept.
     pub async fn fill(&self, user: CachedUser<'_>, claim: &str, value: &[u8]) -> Result<(), QueueError> {
         FILL.prepare_invoke()
             .key(self.key(user))
+            .key(self.keeping.key())
             .arg(claim)
             .arg(value)
             .arg(ms(KEPT_FOR))
+            .arg(ms(SEEN_AFTER))
             .invoke_async::<()>(&mut self.link.clone())
             .await?;
         Ok(())

@@ -119,6 +119,7 @@ async fn session(options: &Options, env: &Env, stack: Stack) -> Result<u8, Box<d
     let stop = shared::lifecycle::on_signals(STOP_TIMEOUT)?;
     services.look_at_redis().await?;
     services.migrate().await?;
+    services.keep_states().await?;
     let stripe = Stripe::unless_configured(env).await?;
     let sells = stripe
         .as_ref()

@@ -4,6 +4,7 @@ use shared::clock::Clock;
 use shared::config::Env;
 use shared::queue::{Durability, Keys, Probe};
 use shared::signature::Secret;
+use shared::state_cache::StateCache;
 use stack::{Stack, StackError};
 use store::{SchemaError, Store};
 
@@ -127,6 +128,16 @@ impl Services {
         progress::say(&format!("schema: {} migrations applied", applied.len()));
         self.store.check_schema().await?;
         Ok(())
+    }
+
+    /// In a Redis of ours nobody is at work yet, so states may be kept from the start.
+    pub async fn keep_states(&self) -> Result<(), ServicesError> {
+        if self.stack.redis().is_none() {
+            return Ok(());
+        }
+        let cache = StateCache::new(&self.redis_url, &self.prefix);
+        let announced = async { cache?.announce_before_anybody().await };
+        announced.await.map_err(ServicesError::RedisUrl)
     }
 
     /// Looks at a Redis that is not ours. Any will do for a demonstration, but nobody should learn from it that

@@ -22,6 +22,7 @@ use shared::entry::{Entry, Meta};
 use shared::envelope::{Envelope, VerifiedBody};
 use shared::queue::{Consumer, GROUP, Gate, Keys, Probe, Producer};
 use shared::signature::{Secret, sign};
+use shared::state_cache::StateCache;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use stack::Proxy;
@@ -135,6 +136,10 @@ impl Rig {
 
     pub fn consumer(&self, name: &str) -> Consumer {
         Consumer::new(&self.redis_url, self.keys(), name.to_owned()).expect("an URL")
+    }
+
+    pub fn state_cache(&self) -> StateCache {
+        StateCache::new(&self.redis_url, &self.prefix).expect("an URL")
     }
 
     pub fn store(&self) -> Store {

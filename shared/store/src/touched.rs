@@ -53,6 +53,10 @@ impl Touched {
     /// Before the commit: from now on nothing is kept of these users. Whoever changes the same ones waits for their rows.
     pub(crate) async fn fence(self, connection: &mut PgConnection) -> Result<Option<Fence>, StoreError> {
         let Some(cache) = self.cache else { return Ok(None) };
+        let touches = !self.users.is_empty() || !self.teams.is_empty();
+        if !touches || !cache.is_kept().await.map_err(StoreError::Cache)? {
+            return Ok(None);
+        }
         let mut users = self.users;
         users.extend(members(connection, &self.teams).await?);
         if users.is_empty() {

@@ -64,6 +64,8 @@ impl Service {
     }
 
     pub async fn start_with(rig: &Rig, more: &[(&str, &str)]) -> Self {
+        let cache = rig.state_cache();
+        cache.announce_before_anybody().await.expect("Redis is there");
         Self::serve(Self::config(rig, more)).await
     }
 

@@ -3,9 +3,11 @@
 use domain::credits::Owner;
 use serde_json::json;
 
-use super::{Service, service, user};
+use redis::AsyncCommands;
+
+use super::{JWT_SECRET, Service, service, user};
 use crate::ledger::TopUp;
-use crate::support::Rig;
+use crate::support::{Rig, wait_for};
 
 const PATH: &str = "/v1/users/ann/subscription-state";
 
@@ -42,6 +44,7 @@ async fn what_is_kept_is_never_older_than_what_is_committed() {
     for _ in 0..3 {
         assert_eq!(reason().await.as_deref(), Some("no_credits"));
     }
+    assert!(kept(&rig).await, "or this test would say nothing");
     rig.enqueue([&TopUp::new("1", &Owner::User("ann".into()), 100).event()])
         .await;
     // Seen in Postgres is committed; from then on nobody may be told otherwise.
@@ -60,4 +63,45 @@ async fn what_is_kept_is_never_older_than_what_is_committed() {
         assert_eq!(reason().await.as_deref(), Some(wanted));
     }
     worker.stop().await.expect("it stops");
+}
+
+/// Whether an answer about `ann` is kept.
+async fn kept(rig: &Rig) -> bool {
+    let key = format!("{{{}:v1:state}}::ann", rig.prefix);
+    let value: Option<String> = rig.redis().await.get(key).await.expect("Redis is there");
+    value.is_some_and(|value| value.starts_with('v'))
+}
+
+#[tokio::test]
+async fn nothing_is_kept_before_everybody_can_have_seen_that_states_are_kept() {
+    let rig = Rig::new().await;
+    assert!(!rig.state_cache().is_kept().await.expect("Redis is there"));
+    let settings = [("TOLLGATE_API_JWT_SECRET", JWT_SECRET)];
+    let api = Service::serve(Service::config(&rig, &settings)).await;
+    let cache = rig.state_cache();
+    let is_told = async || cache.is_kept().await.expect("Redis is there");
+    assert!(wait_for(is_told).await, "the API says that it keeps states");
+
+    assert_eq!(api.get(&service(), PATH).await.status, 200);
+    assert!(
+        !kept(&rig).await,
+        "a change that is under way may not have heard of it"
+    );
+
+    let notice = format!("{{{}:v1:state}}:kept", rig.prefix);
+    let _: () = rig.redis().await.set(&notice, 1).await.expect("Redis is there");
+    assert_eq!(api.get(&service(), PATH).await.status, 200);
+    assert!(
+        !kept(&rig).await,
+        "a notice that nobody renews would outlive its API"
+    );
+
+    let _: () = rig.redis().await.del(&notice).await.expect("Redis is there");
+    cache.announce_before_anybody().await.expect("Redis is there");
+    // The claim of the last one, which was not allowed to fill it, has to run out.
+    let is_kept = async || {
+        api.get(&service(), PATH).await;
+        kept(&rig).await
+    };
+    assert!(wait_for(is_kept).await);
 }
