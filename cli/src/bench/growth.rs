@@ -1,44 +1,54 @@
-//! What an event costs as tables grow. The tables grow as they do in life, by a worker that is given events, so it
-//! takes its time: 10 million events are an hour and some 30 GB. One row of CSV for each point, as soon as it is there.
+//! What an event costs as tables grow. A worker stores the first events; from then on what it stored is copied by
+//! Postgres under other ids, which takes minutes where a worker would take an hour. At each point a worker is given new
+//! events and measured. One row of CSV for each point, as soon as it is there.
+
+use store::Store;
+use store::yardstick::Original;
 
 use super::cpu::Cpu;
 use super::load::Mix;
 use super::report::Unit::{CpuSeconds, PerSecond};
 use super::rig::Level;
+use super::stats::spread;
 use super::{Bench, Outcome, worker};
 
 /// The part's name.
 pub(super) const PART: &str = "growth";
 /// The last point's cost divided by the first one's.
 pub(super) const RATIO: &str = "cost per event, largest / smallest";
-/// Events measured at each point.
+/// Events of one measurement.
 const SAMPLE: usize = 10_000;
+/// Measurements at each point, of which the median counts.
+const SAMPLES: u64 = 3;
 /// Most events made and given to the worker at a time between points.
 const SLICE: usize = 50_000;
+/// Events that are stored by a worker. Beyond that, they are copied.
+const BY_WORKER: usize = 100_000;
 /// Who is counted: everybody but the generator.
-const COUNTED: [&str; 3] = ["worker", "redis", "postgres"];
-const CSV: &str = "stored,events_per_s,worker_cpu_s_per_1000,redis_cpu_s_per_1000,postgres_cpu_s_per_1000";
+pub(super) const COUNTED: [&str; 3] = ["worker", "redis", "postgres"];
+/// The columns of the curve.
+pub(super) const CSV: &str =
+    "stored,events_per_s,worker_cpu_s_per_1000,redis_cpu_s_per_1000,postgres_cpu_s_per_1000";
 
-/// Measures once, up to `events` stored.
+/// Measures up to `events` stored.
 pub(super) fn run(bench: &mut Bench<'_>, events: usize) -> Outcome<()> {
-    let database = bench.rig.fresh_database()?;
-    let (mut stored, mut seed) = (0, bench.seed);
+    let mut site = Site::new(bench)?;
     let mut costs = Vec::new();
-    let mut csv = vec![CSV.to_owned()];
     bench.say_text(CSV);
+    bench.curve.clear();
     for point in points(events) {
-        while stored < point {
-            let count = SLICE.min(point - stored);
-            (stored, seed) = (stored + count, seed + 1);
-            give(bench, &database, seed, count)?;
+        site.grow(bench, point)?;
+        let stored = site.stored;
+        let mut samples = Vec::new();
+        for _ in 0..SAMPLES {
+            samples.push(site.give(bench, SAMPLE)?);
         }
-        seed += 1;
-        let sample = give(bench, &database, seed, SAMPLE)?;
-        let line = line(stored, &sample);
-        bench.say_text(&line);
-        csv.push(line);
+        let sample = median(samples).ok_or("nothing was measured")?;
+        let point = Point::of(stored, &sample);
+        bench.say_text(&point.csv());
         let figure = format!("with {stored} stored");
-        let cost = cost(&sample.cpu);
+        let cost = point.cost();
+        bench.curve.push(point);
         bench
             .report
             .add_with_cpu(PART, &figure, PerSecond, sample.rate, sample.cpu);
@@ -46,20 +56,79 @@ pub(super) fn run(bench: &mut Bench<'_>, events: usize) -> Outcome<()> {
             .report
             .add(PART, &format!("{figure}: CPU of all"), CpuSeconds, cost);
         costs.push(cost);
-        stored += SAMPLE;
     }
     if let [first, .., last] = costs[..] {
         bench
             .report
             .add(PART, RATIO, super::report::Unit::Ratio, last / first);
     }
-    bench.csv = csv;
     Ok(())
 }
 
-fn give(bench: &Bench<'_>, database: &str, seed: u64, count: usize) -> Outcome<worker::Drained> {
-    let filling = worker::Filling::new(bench.rig, &Mix::Money.bodies(seed, count))?;
-    worker::drain(bench.rig, database, &filling, Level::Everysec)
+/// A database that grows.
+struct Site {
+    database: String,
+    store: Store,
+    stored: usize,
+    /// No two deliveries of events have the same.
+    seed: u64,
+    original: Option<Original>,
+}
+
+impl Site {
+    fn new(bench: &Bench<'_>) -> Outcome<Self> {
+        let database = bench.rig.fresh_database()?;
+        Ok(Self {
+            store: bench.rig.store(&database)?,
+            database,
+            stored: 0,
+            seed: bench.seed,
+            original: None,
+        })
+    }
+
+    /// Until so many events are stored, or a few more.
+    fn grow(&mut self, bench: &Bench<'_>, point: usize) -> Outcome<()> {
+        while self.stored < point.min(BY_WORKER) {
+            self.give(bench, SLICE.min(point - self.stored))?;
+        }
+        let mut has_copied = false;
+        while self.stored < point {
+            let runtime = &bench.rig.runtime;
+            let original = match &mut self.original {
+                Some(original) => original,
+                none => none.insert(runtime.block_on(Original::take(&self.store))?),
+            };
+            runtime.block_on(original.copy(&self.store))?;
+            self.stored += usize::try_from(original.events())?;
+            has_copied = true;
+            bench.say_text(&format!("{PART}: {} of {point} events stored", self.stored));
+        }
+        if let Some(original) = self.original.as_ref().filter(|_| has_copied) {
+            bench.rig.runtime.block_on(original.settle(&self.store))?;
+        }
+        Ok(())
+    }
+
+    /// Lets a worker store new events.
+    fn give(&mut self, bench: &Bench<'_>, count: usize) -> Outcome<worker::Drained> {
+        self.seed += 1;
+        self.stored += count;
+        let filling = worker::Filling::new(bench.rig, &Mix::Money.bodies(self.seed, count))?;
+        worker::drain(bench.rig, &self.database, &filling, Level::Everysec)
+    }
+}
+
+/// The measurement whose cost is in the middle.
+fn median(mut samples: Vec<worker::Drained>) -> Option<worker::Drained> {
+    let middle = spread(&samples.iter().map(|it| cost(&it.cpu)).collect::<Vec<_>>())?.median;
+    let nearest = samples
+        .iter()
+        .map(|it| (cost(&it.cpu) - middle).abs())
+        .enumerate()
+        .min_by(|(_, a), (_, b)| a.total_cmp(b))?
+        .0;
+    Some(samples.swap_remove(nearest))
 }
 
 /// 10 thousand, and ever ten times as many; the end is a point, too.
@@ -74,9 +143,33 @@ fn cost(cpu: &Cpu) -> f64 {
     COUNTED.iter().filter_map(|name| cpu.get(name)).sum()
 }
 
-fn line(stored: usize, sample: &worker::Drained) -> String {
-    let cpu = COUNTED.map(|name| format!("{:.5}", sample.cpu.get(name).copied().unwrap_or(0.0)));
-    format!("{stored},{:.0},{}", sample.rate, cpu.join(","))
+/// A point of the curve.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Point {
+    pub stored: usize,
+    pub rate: f64,
+    /// CPU of each of [`COUNTED`], in seconds per 1000 events.
+    pub cpu: [f64; 3],
+}
+
+impl Point {
+    fn of(stored: usize, sample: &worker::Drained) -> Self {
+        Self {
+            stored,
+            rate: sample.rate,
+            cpu: COUNTED.map(|name| sample.cpu.get(name).copied().unwrap_or(0.0)),
+        }
+    }
+
+    pub(super) fn cost(&self) -> f64 {
+        self.cpu.iter().sum()
+    }
+
+    /// A line under [`CSV`].
+    pub(super) fn csv(&self) -> String {
+        let cpu = self.cpu.map(|seconds| format!("{seconds:.5}"));
+        format!("{},{:.0},{}", self.stored, self.rate, cpu.join(","))
+    }
 }
 
 #[cfg(test)]
@@ -93,13 +186,14 @@ mod tests {
     #[test]
     fn a_point_is_a_line_and_has_a_cost() {
         let cpu = Cpu::from([("worker", 0.1), ("postgres", 0.25), ("load", 9.0)]);
-        assert_eq!(cost(&cpu), 0.35);
         let sample = worker::Drained {
             rate: 4_321.4,
             cpu,
             memory_peak: None,
         };
-        assert_eq!(line(10_000, &sample), "10000,4321,0.10000,0.00000,0.25000");
+        let point = Point::of(10_000, &sample);
+        assert_eq!(point.cost(), 0.35);
+        assert_eq!(point.csv(), "10000,4321,0.10000,0.00000,0.25000");
         assert_eq!(CSV.split(',').count(), 5);
     }
 }

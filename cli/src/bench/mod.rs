@@ -14,6 +14,7 @@ mod growth;
 mod ingest;
 mod load;
 mod machine;
+mod plot;
 mod queue;
 mod report;
 mod resp;
@@ -27,6 +28,7 @@ mod targets;
 mod worker;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -78,6 +80,9 @@ pub(crate) struct Options {
     /// Also measure the cost per event as tables grow to so many stored events, and print the curve as CSV
     #[arg(long, value_name = "EVENTS", num_args = 0..=1, default_missing_value = "10000000")]
     growth: Option<usize>,
+    /// With --growth: write the curve to this file, as SVG
+    #[arg(long, value_name = "FILE", requires = "growth")]
+    plot: Option<PathBuf>,
     /// What this process is when it plays a server that does less than ingest
     #[arg(long, hide = true, requires = "listen")]
     serve: Option<Work>,
@@ -105,7 +110,7 @@ struct Bench<'a> {
     matching: Vec<String>,
     report: Report,
     /// The curve of [`growth`].
-    csv: Vec<String>,
+    curve: Vec<growth::Point>,
 }
 
 impl Bench<'_> {
@@ -162,7 +167,7 @@ fn run(options: &Options, load_before: f64) -> Outcome<()> {
         seed: options.seed,
         matching: options.matching.clone(),
         report: Report::default(),
-        csv: Vec::new(),
+        curve: Vec::new(),
     };
     for warning in machine.warnings() {
         bench.say_text(&format!("warning: {warning}"));
@@ -203,8 +208,19 @@ fn measure(options: &Options, bench: &mut Bench<'_>) -> Outcome<()> {
     }
     if let Some(events) = options.growth {
         growth::run(bench, events)?;
+        if let Some(file) = &options.plot {
+            plot::write(file, &bench.curve)?;
+        }
     }
     Ok(())
+}
+
+/// The curve of [`growth`], if there is one.
+fn csv(bench: &Bench<'_>) -> Vec<String> {
+    let head = (!bench.curve.is_empty()).then(|| growth::CSV.to_owned());
+    head.into_iter()
+        .chain(bench.curve.iter().map(growth::Point::csv))
+        .collect()
 }
 
 fn look(rig: &Rig, load_before: f64) -> Outcome<Machine> {
@@ -220,7 +236,7 @@ fn in_json(options: &Options, machine: &Machine, bench: &Bench<'_>) -> Value {
         "settings": settings(options, bench),
         "warnings": bench.report.warnings,
         "figures": table::rows(&bench.report),
-        "growth_csv": bench.csv,
+        "growth_csv": csv(bench),
     })
 }
 
@@ -250,7 +266,7 @@ fn in_words(options: &Options, machine: &Machine, bench: &Bench<'_>) -> String {
         .collect();
     let about =
         "CPU in seconds per 1000 events, medians; `load` is who sends or reads for the measurement's sake";
-    let csv = bench.csv.join("\n");
+    let csv = csv(bench).join("\n");
     format!(
         "{}\n{settings}{warnings}\n  {about}\n{}\n{csv}",
         machine.lines(),

@@ -2,11 +2,15 @@
 //! in batches of the same size, as fast as Postgres takes them. No decisions, no locks, no triggers, no rewriting: a
 //! floor under what the same rows can cost. Nothing here runs in a role.
 
+mod copies;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+pub use copies::Original;
 
 use crate::{Store, StoreError};
 
