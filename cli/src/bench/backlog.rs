@@ -51,7 +51,12 @@ pub(super) fn run(bench: &mut Bench<'_>, events: usize) -> Outcome<()> {
         (full - empty) / added as f64,
     );
     bench.say_text(&format!("{PART}: a worker empties it"));
-    let drained = worker::drain_filled(rig, &database, added - worker::WARM_UP.min(added / 10))?;
+    let drained = worker::drain_filled(
+        rig,
+        &database,
+        added - worker::WARM_UP.min(added / 10),
+        worker::Tables::Young,
+    )?;
     bench.report.add_with_cpu(
         PART,
         "drained by one worker",

@@ -8,7 +8,6 @@ use store::yardstick::Original;
 use super::cpu::Cpu;
 use super::load::Mix;
 use super::report::Unit::{CpuSeconds, PerSecond};
-use super::rig::Level;
 use super::stats::spread;
 use super::{Bench, Outcome, worker};
 
@@ -92,7 +91,6 @@ impl Site {
         while self.stored < point.min(BY_WORKER) {
             self.give(bench, SLICE.min(point - self.stored))?;
         }
-        let mut has_copied = false;
         while self.stored < point {
             let runtime = &bench.rig.runtime;
             let original = match &mut self.original {
@@ -101,13 +99,9 @@ impl Site {
             };
             runtime.block_on(original.copy(&self.store))?;
             self.stored += usize::try_from(original.events())?;
-            has_copied = true;
             bench.say_text(&format!("{PART}: {} of {point} events stored", self.stored));
         }
-        if let Some(original) = self.original.as_ref().filter(|_| has_copied) {
-            bench.rig.runtime.block_on(original.settle(&self.store))?;
-        }
-        Ok(())
+        Ok(bench.rig.runtime.block_on(self.store.vacuum())?)
     }
 
     /// Lets a worker store new events.
@@ -115,7 +109,7 @@ impl Site {
         self.seed += 1;
         self.stored += count;
         let filling = worker::Filling::new(bench.rig, &Mix::Money.bodies(self.seed, count))?;
-        worker::drain(bench.rig, &self.database, &filling, Level::Everysec)
+        worker::drain_into_grown(bench.rig, &self.database, &filling)
     }
 }
 

@@ -87,11 +87,37 @@ pub(super) fn drain(rig: &Rig, database: &str, filling: &Filling, level: Level) 
     let mut raw = rig.clear_redis(Level::Everysec)?;
     stream::fill(&mut raw, &filling.entries, stream::WINDOW)?;
     stream::set_level(&mut raw, level)?;
-    drain_filled(rig, database, filling.entries.len() - filling.warm_up)
+    drain_filled(
+        rig,
+        database,
+        filling.entries.len() - filling.warm_up,
+        Tables::Young,
+    )
+}
+
+/// The same with tables that have been looked at since they grew.
+pub(super) fn drain_into_grown(rig: &Rig, database: &str, filling: &Filling) -> Outcome<Drained> {
+    let mut raw = rig.clear_redis(Level::Everysec)?;
+    stream::fill(&mut raw, &filling.entries, stream::WINDOW)?;
+    drain_filled(
+        rig,
+        database,
+        filling.entries.len() - filling.warm_up,
+        Tables::Grown,
+    )
+}
+
+/// What Postgres knows of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// That they are empty, which they are no longer after the warm-up.
+    Young,
+    /// How large they are. Looking again would take longer than emptying the stream.
+    Grown,
 }
 
 /// The same with a stream that is full already. The clock starts when no more than `measured` entries are left.
-pub(super) fn drain_filled(rig: &Rig, database: &str, measured: usize) -> Outcome<Drained> {
+pub(super) fn drain_filled(rig: &Rig, database: &str, measured: usize, tables: Tables) -> Outcome<Drained> {
     let mut raw = rig.raw()?;
     let store = rig.store(database)?;
     rig.runtime.block_on(store.checkpoint())?;
@@ -103,7 +129,9 @@ pub(super) fn drain_filled(rig: &Rig, database: &str, measured: usize) -> Outcom
         left = stream::length(&mut raw)?;
     }
     // Plans made for empty tables would be measured otherwise, which nobody has for longer than a minute.
-    rig.runtime.block_on(store.analyze())?;
+    if tables == Tables::Young {
+        rig.runtime.block_on(store.analyze())?;
+    }
     left = stream::length(&mut raw)?;
     let meter = Meter::start(&rig.watched(&[role.watched()]));
     let (began, events) = (Instant::now(), left as f64);

@@ -128,18 +128,6 @@ impl Original {
         tx.commit().await?;
         Ok(())
     }
-
-    /// After the last copy, so that tables look as they do in life: what autovacuum does within a minute, and to disk.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn settle(&self, store: &Store) -> Result<(), StoreError> {
-        let mut connection = store.pool().acquire().await?;
-        execute(&mut connection, "SET statement_timeout = 0").await?;
-        execute(&mut connection, "VACUUM (ANALYZE)").await?;
-        execute(&mut connection, "CHECKPOINT").await?;
-        execute(&mut connection, "RESET statement_timeout").await
-    }
 }
 
 impl Table {
