@@ -9,7 +9,7 @@ use super::street::Street;
 use super::{service, user};
 
 /// Buys the package for ann, and says which payment it was.
-async fn package(street: &Street) -> String {
+pub async fn package(street: &Street) -> String {
     let wish = json!({"package": "credits_1000"});
     let session = street.checkout(&user("ann"), &wish).await;
     street.till.pay(&session).await;

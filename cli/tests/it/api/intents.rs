@@ -5,26 +5,75 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::{Value, json};
 use simulator::api::Faults;
+use sqlx::PgConnection;
 use tokio::runtime::Runtime;
 
+use super::flow_purchases::package;
 use super::street::{Street, Till};
 use super::{Service, answered, service};
 use crate::support::{Rig, wait_for};
 
-/// How often the API is killed: each request in its customer's way, then in its own.
-const USERS: usize = 10;
-const KILLS_FOR_CUSTOMER: usize = 5;
-const KILLS_FOR_REST: usize = 5;
+/// How often the API is killed on each part of a request's way.
+const KILLS: usize = 10;
 
 /// Whoever is about to commit that an intent is done waits for whoever holds the lock of its kind.
 const STAND_STILL: &str = "
     CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        PERFORM pg_advisory_xact_lock_shared(CASE NEW.kind WHEN 'customer' THEN 1 ELSE 2 END);
+        PERFORM pg_advisory_xact_lock_shared(hashtext(NEW.kind));
         RETURN NEW;
     END $$;
     CREATE TRIGGER stand_still BEFORE UPDATE ON stripe_intents
         FOR EACH ROW WHEN (NEW.state = 'done') EXECUTE FUNCTION stand_still()";
+
+/// A request, and the kinds of intents on its way, in their order.
+struct Deed {
+    path: String,
+    body: Value,
+    way: &'static [&'static str],
+}
+
+impl Deed {
+    fn new(path: &str, body: Value, way: &'static [&'static str]) -> Self {
+        let path = path.to_owned();
+        Self { path, body, way }
+    }
+
+    /// Everything that Stripe is asked to do; `payment` was paid by ann.
+    fn all(payment: &str) -> [Self; 8] {
+        let package = json!({"package": "credits_1000"});
+        let refund = |amount: Value| json!({"amount": amount, "reason": "duplicate", "note": "a test"});
+        let refunds = format!("/v1/payments/{payment}/refunds");
+        let sessions = |user: &str| format!("/v1/users/{user}/checkout-sessions");
+        [
+            Self::new(&sessions("one"), package.clone(), &["customer", "buy"]),
+            Self::new(
+                &sessions("two"),
+                json!({"topup": {"amount": 1000}}),
+                &["customer", "buy"],
+            ),
+            Self::new(
+                "/v1/users/three/payment-intents",
+                package,
+                &["customer", "payment"],
+            ),
+            Self::new(
+                &sessions("four"),
+                json!({"plan": "pro"}),
+                &["customer", "subscribe"],
+            ),
+            // There is one at a time, so the other one ends.
+            Self::new(
+                &sessions("four"),
+                json!({"plan": "team"}),
+                &["expire", "subscribe"],
+            ),
+            Self::new(&refunds, refund(json!(400)), &["refund"]),
+            Self::new(&refunds, refund(Value::Null), &["refund"]),
+            Self::new("/v1/users/ann/portal-sessions", json!({}), &["portal"]),
+        ]
+    }
+}
 
 /// An API in a runtime of its own, which can be killed: each of its tasks ends where it stands.
 struct Doomed {
@@ -71,15 +120,6 @@ impl Doomed {
     }
 }
 
-fn wish(number: usize) -> (&'static str, Value) {
-    match number % 4 {
-        0 => ("checkout-sessions", json!({"plan": "pro"})),
-        1 => ("checkout-sessions", json!({"package": "credits_1000"})),
-        2 => ("checkout-sessions", json!({"topup": {"amount": 1000}})),
-        _ => ("payment-intents", json!({"package": "credits_1000"})),
-    }
-}
-
 /// Somebody has Stripe's answer, and is about to commit it.
 async fn wait_until_answered(rig: &Rig) {
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
@@ -90,57 +130,75 @@ async fn wait_until_answered(rig: &Rig) {
     );
 }
 
+/// Takes, or lets go, the lock of each kind.
+async fn hold(held: &mut PgConnection, what: &str, kinds: &[&str]) {
+    for kind in kinds {
+        let sql = format!("SELECT {what}(hashtext('{kind}'))");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&mut *held)
+            .await
+            .expect("it answers");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_a_hundred_times_stripe_holds_one_object_for_each_intent() {
-    let till = Till::open().await;
+    let street = Street::open().await;
+    let payment = package(&street).await;
+    let (till, api) = street.without_worker().await;
+    api.stop();
     let rig = &till.rig;
+    let made_before = till.stripe.shop().tally().by_key.len();
     rig.execute(STAND_STILL).await;
     let mut held = rig.pool.acquire().await.expect("a connection");
     let config = Service::config(rig, &till.settings());
-    for number in 0..USERS {
-        sqlx::raw_sql("SELECT pg_advisory_lock(1), pg_advisory_lock(2)")
-            .execute(&mut *held)
-            .await
-            .expect("held");
-        let (what, body) = wish(number);
-        let (path, key) = (format!("/v1/users/user_{number}/{what}"), format!("key-{number}"));
-        for kill in 0..KILLS_FOR_CUSTOMER + KILLS_FOR_REST {
-            if kill == KILLS_FOR_CUSTOMER {
-                sqlx::raw_sql("SELECT pg_advisory_unlock(1)")
-                    .execute(&mut *held)
-                    .await
-                    .expect("let go");
+    let mut kills = 0;
+    for (number, deed) in Deed::all(&payment).iter().enumerate() {
+        let key = format!("key-{number}");
+        hold(&mut held, "pg_advisory_lock", deed.way).await;
+        for kind in deed.way {
+            for _ in 0..KILLS {
+                let api = Doomed::start(config.clone()).await;
+                api.send(&deed.path, &key, &deed.body);
+                wait_until_answered(rig).await;
+                api.kill(rig).await;
+                kills += 1;
             }
-            let api = Doomed::start(config.clone()).await;
-            api.send(&path, &key, &body);
-            wait_until_answered(rig).await;
-            api.kill(rig).await;
+            hold(&mut held, "pg_advisory_unlock", &[kind]).await;
         }
-        sqlx::raw_sql("SELECT pg_advisory_unlock(2)")
-            .execute(&mut *held)
-            .await
-            .expect("let go");
         let api = Service::serve(config.clone()).await;
-        let answer = api.post_with_key(&service(), &path, &key, &body).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        assert_eq!(till.count("customer"), number + 1);
+        let answer = api.post_with_key(&service(), &deed.path, &key, &deed.body).await;
+        assert_eq!(answer.status, 200, "{} {}: {answer:?}", deed.path, deed.body);
+        api.stop();
     }
+    assert!(kills >= 100, "{kills} kills");
     let attempts = rig
         .count("SELECT sum(attempts)::bigint FROM stripe_intents")
         .await;
-    let kills = i64::try_from(USERS * (KILLS_FOR_CUSTOMER + KILLS_FOR_REST)).expect("small");
     assert!(attempts >= kills, "{attempts} attempts");
+    let ways = "SELECT string_agg(concat_ws(' ', n, kind, state), ', ' ORDER BY kind, state)
+                FROM (SELECT kind, state, count(*) AS n FROM stripe_intents GROUP BY kind, state) AS counts";
     assert_eq!(
-        rig.count("SELECT count(*) FROM stripe_intents WHERE state = 'done'")
-            .await,
-        20
+        rig.text(ways).await.as_deref(),
+        // One customer and one package are ann's, who bought undisturbed.
+        Some(
+            "3 buy done, 5 customer done, 1 expire done, 1 payment done, 1 portal done, 2 refund done, 2 subscribe done"
+        )
     );
     let shop = till.stripe.shop();
     let by_key = &shop.tally().by_key;
-    assert_eq!(by_key.len(), 20, "{by_key:?}");
+    // All but the one that ended a session made something.
+    assert_eq!(by_key.len() - made_before, 12, "{by_key:?}");
     for (key, made) in by_key {
         assert!(made.values().all(|count| *count == 1), "{key}: {made:?}");
     }
+    let counts = shop.counts();
+    let of = |object: &str| counts.get(object).copied().unwrap_or(0);
+    assert_eq!(
+        (of("customer"), of("checkout.session"), of("refund")),
+        (5, 5, 2),
+        "{counts:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,10 +207,7 @@ async fn what_nobody_comes_back_for_is_finished_all_the_same() {
     let rig = &till.rig;
     rig.execute(STAND_STILL).await;
     let mut held = rig.pool.acquire().await.expect("a connection");
-    sqlx::raw_sql("SELECT pg_advisory_lock(2)")
-        .execute(&mut *held)
-        .await
-        .expect("held");
+    hold(&mut held, "pg_advisory_lock", &["buy"]).await;
     let config = Service::config(rig, &till.settings());
     let api = Doomed::start(config.clone()).await;
     api.send(
@@ -162,10 +217,7 @@ async fn what_nobody_comes_back_for_is_finished_all_the_same() {
     );
     wait_until_answered(rig).await;
     api.kill(rig).await;
-    sqlx::raw_sql("SELECT pg_advisory_unlock(2)")
-        .execute(&mut *held)
-        .await
-        .expect("let go");
+    hold(&mut held, "pg_advisory_unlock", &["buy"]).await;
 
     let _api = Service::serve(config).await;
     rig.wait_for_count("SELECT count(*) FROM stripe_intents WHERE state = 'done'", 2)

@@ -12,6 +12,7 @@ mod reservations;
 mod rights;
 mod staff;
 mod state;
+mod strangers;
 mod street;
 mod switches;
 mod teams;
@@ -40,6 +41,7 @@ const RETRIES: u32 = 20;
 /// An API in this process. Stops when dropped.
 pub struct Service {
     pub url: String,
+    stop: CancellationToken,
     _guard: DropGuard,
     _task: JoinHandle<()>,
 }
@@ -94,9 +96,15 @@ impl Service {
         let task = tokio::spawn(async move { server.run(token).await.expect("it serves") });
         Self {
             url,
+            stop: stop.clone(),
             _guard: stop.drop_guard(),
             _task: task,
         }
+    }
+
+    /// As SIGTERM would.
+    pub fn stop(&self) {
+        self.stop.cancel();
     }
 
     pub async fn get(&self, token: &str, path: &str) -> Answer {

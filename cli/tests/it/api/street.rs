@@ -186,6 +186,12 @@ impl Street {
         .await;
     }
 
+    /// From now on nothing changes but for what the API does.
+    pub async fn without_worker(self) -> (Till, Arc<Service>) {
+        self.worker.stop().await.expect("a clean end");
+        (self.till, self.api)
+    }
+
     pub async fn close(self) {
         self.worker.stop().await.expect("a clean end");
     }

@@ -52,7 +52,7 @@ fn good() -> Token<'static> {
 }
 
 /// Signed as they should be, and saying what they should not.
-fn wrong_claims() -> Vec<(&'static str, String)> {
+pub fn wrong_claims() -> Vec<(&'static str, String)> {
     let but = |change: fn(&mut Token<'static>)| {
         let mut token = good();
         change(&mut token);
@@ -68,7 +68,7 @@ fn wrong_claims() -> Vec<(&'static str, String)> {
 }
 
 /// Saying what they should, and not signed as they should be.
-fn wrong_signatures() -> Vec<(&'static str, String)> {
+pub fn wrong_signatures() -> Vec<(&'static str, String)> {
     let text = good().sign(&TokenKey::new(JWT_SECRET.as_bytes()));
     let (signed, signature) = text.rsplit_once('.').expect("three parts");
     let with = |algorithm: &str, seconds, signature: &str| {
