@@ -4,7 +4,7 @@ use serde_json::json;
 use store::api::{ActingTx, IntentKind, IntentState};
 
 use super::parameters;
-use crate::intents::{Plan, intend};
+use crate::intents::{Plan, Written, intend};
 use crate::problem::Problem;
 
 /// A user's customer.
@@ -12,7 +12,7 @@ pub(super) enum Payer {
     /// There is one.
     Known(String),
     /// There will be, when this intent is settled.
-    Intended(String),
+    Intended(Written),
 }
 
 /// The customer, or the intent to make one. The buyer must be locked.
@@ -27,7 +27,7 @@ pub(super) async fn payer(tx: &mut ActingTx, user: &str) -> Result<Payer, Proble
                 tx.free_purpose(&intent.id).await?;
             }
             IntentState::Done { object_id, .. } => return Ok(Payer::Known(object_id)),
-            IntentState::Open => return Ok(Payer::Intended(intent.id)),
+            IntentState::Open => return Ok(Payer::Intended(Written::Before(intent.id))),
             IntentState::Refused(_) | IntentState::Lost => tx.free_purpose(&intent.id).await?,
         }
     }

@@ -10,7 +10,7 @@ use super::purchase::{Purchase, purchase};
 use super::wish::Wish;
 use super::{ROUNDS_MAX, require_may};
 use crate::app::App;
-use crate::intents::{Done, Plan, intend, settle};
+use crate::intents::{Done, Plan, Written, intend, settle};
 use crate::problem::{Kind, Problem};
 
 /// What to begin.
@@ -27,9 +27,9 @@ pub(crate) struct Buying<'a> {
 
 enum Step {
     /// Everything is written down.
-    Settle(String),
+    Settle(Written),
     /// The customer comes first.
-    Customer(String),
+    Customer(Written),
 }
 
 /// Begins a purchase, or finds it begun by the same request.
@@ -40,8 +40,8 @@ pub(crate) async fn begin(app: &App, actor: &Actor, buying: &Buying<'_>) -> Resu
         let step = step(&mut tx, app, buying, capacity).await?;
         tx.commit().await?;
         match step {
-            Step::Settle(intent) => return settle(app, actor, &intent).await,
-            Step::Customer(intent) => settle(app, actor, &intent).await?,
+            Step::Settle(intent) => return settle(app, actor, intent).await,
+            Step::Customer(intent) => settle(app, actor, intent).await?,
         };
     }
     Err(Kind::CONFLICT.because("the customer keeps changing; try again"))
@@ -58,7 +58,8 @@ async fn step(
     let words = buying.wish.words();
     // What was begun goes on, whatever may be begun now.
     if let Some(begun) = tx.intent_for(buying.kind, buying.purpose).await? {
-        return same(&begun.user, &begun.wish, user, &words).map(|()| Step::Settle(begun.id));
+        return same(&begun.user, &begun.wish, user, &words)
+            .map(|()| Step::Settle(Written::Before(begun.id)));
     }
     let purchase = purchase(tx, &app.sales, buying.wish).await?;
     require_may(tx, user, capacity, false).await?;

@@ -11,7 +11,7 @@ use super::purchase::{Purchase, purchase};
 use super::wish::Wish;
 use super::{ROUNDS_MAX, require_may};
 use crate::app::App;
-use crate::intents::{Done, Plan, intend, settle};
+use crate::intents::{Done, Plan, Written, intend, settle};
 use crate::problem::{Kind, Problem};
 
 /// The checkout for a subscription that a user began last, as far as it matters for another one.
@@ -44,9 +44,9 @@ enum Verdict {
 
 enum Step {
     /// This is it.
-    Settle(String),
+    Settle(Written),
     /// This comes first: a customer, or Stripe's answer.
-    First(String),
+    First(Written),
     /// An older checkout has to expire.
     Expire { intent: String, session: String },
 }
@@ -59,9 +59,9 @@ pub(crate) async fn subscribe(app: &App, actor: &Actor, user: &str, wish: &Wish)
         let step = step(&mut tx, app, user, wish, capacity).await?;
         tx.commit().await?;
         match step {
-            Step::Settle(intent) => return settle(app, actor, &intent).await,
+            Step::Settle(intent) => return settle(app, actor, intent).await,
             // Whether it came to something is seen in the next round.
-            Step::First(intent) => settle(app, actor, &intent).await.map(drop)?,
+            Step::First(intent) => settle(app, actor, intent).await.map(drop)?,
             Step::Expire { intent, session } => expire(app, actor, user, &intent, &session).await?,
         }
     }
@@ -83,8 +83,8 @@ async fn step(
     if let Some(intent) = last {
         let stage = stage(tx, &intent).await?;
         match judge(&stage, intent.wish == words, Clock::system().unix_seconds()) {
-            Verdict::Join => return Ok(Step::Settle(intent.id)),
-            Verdict::Await => return Ok(Step::First(intent.id)),
+            Verdict::Join => return Ok(Step::Settle(Written::Before(intent.id))),
+            Verdict::Await => return Ok(Step::First(Written::Before(intent.id))),
             Verdict::Expire(session) => {
                 return Ok(Step::Expire {
                     intent: intent.id,
@@ -150,7 +150,8 @@ fn told(session: &str, answer: &Value, told: Option<&SessionTold>) -> Last {
         Some((Some("complete"), false)) => Last::Paid,
         _ => Last::Payable {
             session: session.to_owned(),
-            until: answer["expires_at"].as_i64().unwrap_or(0),
+            // Whoever does not say until when tells when it is over.
+            until: answer["expires_at"].as_i64().unwrap_or(i64::MAX),
         },
     }
 }
@@ -165,7 +166,7 @@ async fn expire(app: &App, actor: &Actor, user: &str, intent: &str, session: &st
     tx.lock_buyer(user).await?;
     let begun = tx.intent_for(IntentKind::Expire, session).await?;
     let expiry = match begun {
-        Some(begun) => begun.id,
+        Some(begun) => Written::Before(begun.id),
         None => {
             let plan = Plan {
                 kind: IntentKind::Expire,
@@ -177,7 +178,7 @@ async fn expire(app: &App, actor: &Actor, user: &str, intent: &str, session: &st
         }
     };
     tx.commit().await?;
-    match settle(app, actor, &expiry).await {
+    match settle(app, actor, expiry).await {
         Ok(_) => {}
         Err(problem) if problem.is(Kind::STRIPE_REFUSED) => require_expired(app, session).await?,
         Err(problem) => return Err(problem),
@@ -253,6 +254,7 @@ mod tests {
         };
         let stage = |row: Option<&SessionTold>| told("cs_1", &answer, row);
         assert_eq!(stage(None), payable(NOW));
+        assert_eq!(told("cs_1", &json!({}), None), payable(i64::MAX), "unsaid");
         assert_eq!(stage(Some(&row("open", false))), payable(NOW));
         assert_eq!(stage(Some(&row("expired", false))), Last::Over);
         assert_eq!(stage(Some(&row("complete", false))), Last::Paid);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use store::StoreError;
 use store::api::Actor;
 
-use super::settle;
+use super::{Written, settle};
 use crate::app::App;
 
 /// How often intents are looked for.
@@ -42,7 +42,7 @@ async fn round(app: &App, actor: &Actor) -> Result<(), StoreError> {
     }
     for intent in due {
         // What came of it is kept and logged where it is asked for.
-        if settle(app, actor, &intent).await.is_ok() {
+        if settle(app, actor, Written::Before(intent.clone())).await.is_ok() {
             tracing::info!(intent, "finished what somebody else began");
         }
     }

@@ -2,8 +2,7 @@
 //!
 //! | step | where | if the process dies after it |
 //! |---|---|---|
-//! | decide, and write down | the handler, in its own transaction | `finisher` takes it up |
-//! | claim, so that one at a time asks | [`settle`] | the lease runs out, and somebody else claims |
+//! | decide, write down, and claim, so that one at a time asks | the handler, in its own transaction | the lease runs out, and `finisher` claims |
 //! | ask Stripe, under a key made of the intent's id | `send.rs` | the same is asked under the same key |
 //! | keep the answer | `send.rs` | nothing is left to do |
 
@@ -27,8 +26,6 @@ pub(crate) use finisher::finish;
 
 /// How long whoever asks Stripe has the intent to themselves; longer than asking may take.
 const LEASE: Duration = Duration::from_secs(20);
-/// How long after it was written down somebody else may take an intent up: its own request claims it at once.
-const TAKEN_UP_AFTER: Duration = Duration::from_secs(5);
 /// Longest wait for somebody else's answer.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is looked for.
@@ -75,12 +72,30 @@ pub(crate) struct Plan<'a> {
     pub wish: &'a Value,
 }
 
-/// Writes an intent down; `write` is told its id, for the metadata. Returns the id.
+/// An intent that is written down.
+pub(crate) enum Written {
+    /// Just now, and ours to carry out once the transaction is committed.
+    Now(Intent),
+    /// By an earlier request, which may be at it.
+    Before(String),
+}
+
+impl Written {
+    /// Its id.
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Now(intent) => &intent.id,
+            Self::Before(id) => id,
+        }
+    }
+}
+
+/// Writes an intent down, with a lease; `write` is told its id, for the metadata.
 pub(crate) async fn intend(
     tx: &mut ActingTx,
     plan: &Plan<'_>,
     write: impl FnOnce(&str) -> Result<Write, Problem>,
-) -> Result<String, Problem> {
+) -> Result<Written, Problem> {
     let id = unique::word();
     let write = write(&id)?;
     let new = NewIntent {
@@ -92,16 +107,19 @@ pub(crate) async fn intend(
         target: &write.id,
         form: &write.form,
     };
-    tx.intend(new, TAKEN_UP_AFTER).await?;
-    Ok(id)
+    Ok(Written::Now(tx.intend(new, LEASE).await?))
 }
 
 /// Sees to it that an intent is carried out, by whomever, and says what came of it.
-pub(crate) async fn settle(app: &App, actor: &Actor, id: &str) -> Result<Done, Problem> {
+pub(crate) async fn settle(app: &App, actor: &Actor, written: Written) -> Result<Done, Problem> {
+    let id = match written {
+        Written::Now(intent) => return send::detached(app, actor, intent).await,
+        Written::Before(id) => id,
+    };
     let deadline = Instant::now() + SETTLE_PATIENCE;
     loop {
         let mut tx = app.store.begin_as(actor).await?;
-        let claimed = tx.claim_intent(id, LEASE).await?;
+        let claimed = tx.claim_intent(&id, LEASE).await?;
         tx.commit().await?;
         match claimed {
             Claimed::Over(intent) => return outcome(intent),

@@ -13,7 +13,7 @@ use crate::buying::customer_if_any;
 use crate::caller::Caller;
 use crate::extract::Path;
 use crate::idempotency::IdempotencyKey;
-use crate::intents::{Plan, intend, settle};
+use crate::intents::{Plan, Written, intend, settle};
 use crate::problem::{Kind, Problem};
 
 /// A session of the portal.
@@ -50,7 +50,7 @@ pub(crate) async fn open_portal(
     tx.lock_buyer(user).await?;
     let begun = tx.intent_for(IntentKind::Portal, &purpose).await?;
     let intent = match begun {
-        Some(begun) if begun.user == user => begun.id,
+        Some(begun) if begun.user == user => Written::Before(begun.id),
         Some(_) => return Err(Kind::KEY_REUSED.because("this key has opened the portal for another user")),
         None => {
             let customer = customer_if_any(&mut tx, user).await?;
@@ -72,7 +72,7 @@ pub(crate) async fn open_portal(
         }
     };
     tx.commit().await?;
-    let done = settle(&app, &caller.0, &intent).await?;
+    let done = settle(&app, &caller.0, intent).await?;
     Ok(Json(PortalSession {
         url: done.answer["url"].as_str().map(str::to_owned),
     }))

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::extract::{Body, Path, whole_or_none};
 use crate::idempotency::IdempotencyKey;
-use crate::intents::{INTENT, Plan, intend, settle};
+use crate::intents::{INTENT, Plan, Written, intend, settle};
 use crate::problem::{Kind, Problem};
 
 /// Longest note, characters.
@@ -111,11 +111,14 @@ pub(crate) async fn refund(
         note,
     };
     let (intent, amount) = match tx.intent_for(IntentKind::Refund, &key.of(&caller.0)).await? {
-        Some(begun) => (begun.id, asked.same(&begun.wish)?),
+        Some(begun) => {
+            let amount = asked.same(&begun.wish)?;
+            (Written::Before(begun.id), amount)
+        }
         None => asked.begin(&mut tx, &key.of(&caller.0)).await?,
     };
     tx.commit().await?;
-    let done = settle(&app, &caller.0, &intent).await?;
+    let done = settle(&app, &caller.0, intent).await?;
     let text = |name: &str| done.answer[name].as_str().map(str::to_owned);
     Ok(Json(Refund {
         payment_id: payment.to_owned(),
@@ -146,7 +149,7 @@ impl Asked<'_> {
         }
     }
 
-    async fn begin(&self, tx: &mut ActingTx, purpose: &str) -> Result<(String, i64), Problem> {
+    async fn begin(&self, tx: &mut ActingTx, purpose: &str) -> Result<(Written, i64), Problem> {
         let told = tx.payment_told(self.payment).await?.ok_or(Kind::NOT_FOUND)?;
         let money = tx.money_of(self.payment).await?;
         let left = told.amount_received - money.facts.refunded() - money.untold;
@@ -175,7 +178,7 @@ impl Asked<'_> {
             user: Some(&user).filter(|user| !user.is_empty()).map(String::as_str),
             subject: Some(self.payment),
             reason: self.note,
-            detail: &json!({"amount": amount, "currency": told.currency, "reason": self.reason, "intent": intent}),
+            detail: &json!({"amount": amount, "currency": told.currency, "reason": self.reason, "intent": intent.id()}),
         })
         .await?;
         Ok((intent, amount))

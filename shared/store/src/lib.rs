@@ -39,7 +39,7 @@ use shared::state_cache::StateCache;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
-use spare::Spare;
+use spare::{Lent, Spare};
 
 pub use catalog::{Catalog, EffectiveTerms, KnownPrice, OfferRow, PriceFacts};
 pub use credits::{Balance, Spend};
@@ -207,6 +207,14 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match self.spare.begin(&self.pool).await {
             Ok(open) => Ok(Tx(open, Touched::new(self.cache.clone()))),
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    /// A connection for single statements, each a transaction of its own, without asking first whether it is there.
+    pub(crate) async fn lend(&self) -> Result<Lent, StoreError> {
+        match self.spare.lend(&self.pool).await {
+            Ok(lent) => Ok(lent),
             Err(error) => Err(self.explain(error).await),
         }
     }

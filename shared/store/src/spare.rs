@@ -23,6 +23,8 @@ pub(crate) struct Spare(Arc<Mutex<Shelf>>);
 struct Shelf {
     /// So many at most: the pool must have some left for those who do not come here.
     max: usize,
+    /// How many wait for the pool. As long as somebody does, nothing is kept from them.
+    waiting: usize,
     connections: Vec<Held>,
 }
 
@@ -41,24 +43,71 @@ pub(crate) struct Open {
     spare: Spare,
 }
 
+/// A place in the pool's queue.
+struct Turn(Spare);
+
+impl Turn {
+    async fn acquire(self, pool: &PgPool) -> Result<Held, sqlx::Error> {
+        let connection = pool.acquire().await?;
+        let since = Instant::now();
+        Ok(Held { connection, since })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.lock().waiting -= 1;
+    }
+}
+
+/// A connection for one statement at a time. Whoever is done says so; else the pool looks whether it is of use.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    /// Taken when it goes back.
+    held: Option<Held>,
+    spare: Spare,
+}
+
 impl Spare {
     pub(crate) fn new(max: usize) -> Self {
-        let connections = Vec::new();
-        Self(Arc::new(Mutex::new(Shelf { max, connections })))
+        Self(Arc::new(Mutex::new(Shelf {
+            max,
+            waiting: 0,
+            connections: Vec::new(),
+        })))
     }
 
     /// Begins a transaction, on a connection that was kept or, failing that, on one of the pool.
     pub(crate) async fn begin(&self, pool: &PgPool) -> Result<Open, sqlx::Error> {
-        if let Some(held) = self.next() {
-            match self.open(held).await {
+        let turn = match self.next() {
+            Ok(held) => match self.open(held).await {
                 Ok(open) => return Ok(open),
                 // No trouble yet: the pool finds out which of the others are of use.
-                Err(_) => self.lock().connections.clear(),
-            }
+                Err(_) => self.queue_up(),
+            },
+            Err(turn) => turn,
+        };
+        self.open(turn.acquire(pool).await?).await
+    }
+
+    /// A connection that was kept or, failing that, one of the pool. One that was kept may have died meanwhile: whoever
+    /// borrows it is told so by their statement.
+    pub(crate) async fn lend(&self, pool: &PgPool) -> Result<Lent, sqlx::Error> {
+        let held = match self.next() {
+            Ok(held) => held,
+            Err(turn) => turn.acquire(pool).await?,
+        };
+        Ok(Lent {
+            held: Some(held),
+            spare: self.clone(),
+        })
+    }
+
+    fn keep(&self, held: Option<Held>) {
+        let mut shelf = self.lock();
+        if shelf.waiting == 0 && shelf.connections.len() < shelf.max {
+            shelf.connections.extend(held);
         }
-        let connection = pool.acquire().await?;
-        let since = Instant::now();
-        self.open(Held { connection, since }).await
     }
 
     /// Gives all of them back, and keeps none from now on.
@@ -68,11 +117,22 @@ impl Spare {
         shelf.connections.clear();
     }
 
-    /// The one used last; those that were kept for too long go back to the pool.
-    fn next(&self) -> Option<Held> {
-        let connections = &mut self.lock().connections;
-        connections.retain(|held| held.since.elapsed() < KEEP);
-        connections.pop()
+    /// The one used last, or else a place in the queue; those that were kept for too long go back to the pool.
+    fn next(&self) -> Result<Held, Turn> {
+        let mut shelf = self.lock();
+        shelf.connections.retain(|held| held.since.elapsed() < KEEP);
+        // In one go: what is given back in between would be kept from us.
+        shelf.connections.pop().ok_or_else(|| {
+            shelf.waiting += 1;
+            Turn(self.clone())
+        })
+    }
+
+    fn queue_up(&self) -> Turn {
+        let mut shelf = self.lock();
+        shelf.connections.clear();
+        shelf.waiting += 1;
+        Turn(self.clone())
     }
 
     async fn open(&self, held: Held) -> Result<Open, sqlx::Error> {
@@ -95,11 +155,40 @@ impl Open {
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
         self.execute("COMMIT").await?;
         let held = self.held.take();
-        let mut shelf = self.spare.lock();
-        if shelf.connections.len() < shelf.max {
-            shelf.connections.extend(held);
-        }
+        self.spare.keep(held);
         Ok(())
+    }
+}
+
+impl Lent {
+    /// It answered.
+    pub(crate) fn done(mut self) {
+        let held = self.held.take();
+        self.spare.keep(held);
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // What happened to it may have happened to the others.
+        if self.held.take().is_some() {
+            self.spare.lock().connections.clear();
+        }
+    }
+}
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        // There until it is done, which takes all of this.
+        &self.held.as_ref().expect("not done").connection
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.held.as_mut().expect("not done").connection
     }
 }
 

@@ -3,6 +3,7 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, Row};
 
+use crate::spare::Spare;
 use crate::{STATEMENT_TIMEOUT_MS, Store, StoreError, Tx};
 
 /// The database role of the API.
@@ -91,12 +92,11 @@ impl Store {
     pub fn for_api(url: &str, connections_max: u32) -> Result<Self, StoreError> {
         let options: PgConnectOptions = url.parse().map_err(StoreError::from)?;
         let options = options.options([("role", API_ROLE)]);
-        Ok(Self::with_options(
-            options,
-            "tollgate-api",
-            connections_max,
-            STATEMENT_TIMEOUT_MS,
-        ))
+        let store = Self::with_options(options, "tollgate-api", connections_max, STATEMENT_TIMEOUT_MS);
+        Ok(Self {
+            spare: Spare::new(connections_max as usize / 2),
+            ..store
+        })
     }
 
     /// Whether row-level security really applies to this pool's role. The inner result is what to tell people.

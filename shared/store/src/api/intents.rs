@@ -152,28 +152,33 @@ impl ActingTx {
         Ok(())
     }
 
-    /// Writes an intent down. Its purpose must be free. Should the process die, it is taken up after `patience`.
+    /// Writes an intent down. Its purpose must be free. Whoever does has it to themselves for `lease`, to carry it out
+    /// after the commit; should the process die, it is taken up then.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn intend(&mut self, new: NewIntent<'_>, patience: Duration) -> Result<(), StoreError> {
+    pub async fn intend(&mut self, new: NewIntent<'_>, lease: Duration) -> Result<Intent, StoreError> {
         let account = self.actor.account.clone();
-        sqlx::query(
-            "INSERT INTO stripe_intents (account, id, kind, user_id, purpose, wish, target, form, due_at)
-             VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, clock_timestamp() + $9 * interval '1 second')",
-        )
-        .bind(account)
-        .bind(new.id)
-        .bind(new.kind.as_str())
-        .bind(new.user)
-        .bind(new.purpose)
-        .bind(new.wish.to_string())
-        .bind(new.target)
-        .bind(new.form)
-        .bind(patience.as_secs_f64())
-        .execute(self.connection())
-        .await?;
-        Ok(())
+        let sql = format!(
+            "INSERT INTO stripe_intents (account, id, kind, user_id, purpose, wish, target, form, attempts, leased_until,
+                                         due_at)
+             SELECT $1, $2, $3, $4, $5, $6::jsonb, $7, $8, 1, until, until
+             FROM (SELECT clock_timestamp() + $9 * interval '1 second' AS until) AS lease
+             RETURNING {COLUMNS}"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(account)
+            .bind(new.id)
+            .bind(new.kind.as_str())
+            .bind(new.user)
+            .bind(new.purpose)
+            .bind(new.wish.to_string())
+            .bind(new.target)
+            .bind(new.form)
+            .bind(lease.as_secs_f64())
+            .fetch_one(self.connection())
+            .await?;
+        Ok(read(&row)?)
     }
 
     /// The intent that has a purpose now.

@@ -42,10 +42,12 @@ pub enum Begun {
     Mismatch,
 }
 
-/// One statement: of many that come at once, one inserts, or takes over what nobody finished in time.
+/// One statement: of many that come at once, one inserts, or takes over what nobody finished in time. Nobody waits for the
+/// disk here: what the request does is committed after this, and cannot outlive it. See ADR 20.
 const BEGIN: &str = "
     INSERT INTO api_requests (account, caller, key, fingerprint, locked_until)
-    VALUES ($1, $2, $3, $4, clock_timestamp() + $5 * interval '1 second')
+    SELECT $1, $2, $3, $4, clock_timestamp() + $5 * interval '1 second'
+    FROM set_config('synchronous_commit', 'off', true)
     ON CONFLICT (account, caller, key) DO UPDATE SET locked_until = excluded.locked_until
     WHERE api_requests.status IS NULL AND api_requests.locked_until < clock_timestamp()
       AND api_requests.fingerprint = excluded.fingerprint
@@ -57,15 +59,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn begin_request(&self, key: RequestKey<'_>, lease: Duration) -> Result<Begun, StoreError> {
+        let mut connection = self.lend().await?;
         let is_ours: Option<bool> = sqlx::query_scalar(BEGIN)
             .bind(&key.actor.account)
             .bind(caller(key.actor))
             .bind(key.key)
             .bind(key.fingerprint)
             .bind(lease.as_secs_f64())
-            .fetch_optional(self.pool())
+            .fetch_optional(&mut *connection)
             .await?;
         if is_ours.is_some() {
+            connection.done();
             return Ok(Begun::New);
         }
         let row = sqlx::query(
@@ -76,8 +80,9 @@ impl Store {
         .bind(caller(key.actor))
         .bind(key.key)
         .bind(key.fingerprint)
-        .fetch_optional(self.pool())
+        .fetch_optional(&mut *connection)
         .await?;
+        connection.done();
         // Gone meanwhile: it failed, and its key is free again.
         let Some(row) = row else { return Ok(Begun::Running) };
         if !row.try_get::<bool, _>(0)? {
@@ -93,13 +98,15 @@ impl Store {
         }))
     }
 
-    /// Keeps what was answered.
+    /// Keeps what was answered, and does not wait for the disk: without it, what was done still finds its own traces.
     ///
     /// # Errors
     /// [`StoreError`]; the same request is then carried out again, and must find its own traces.
     pub async fn finish_request(&self, key: RequestKey<'_>, answer: &Answer) -> Result<(), StoreError> {
+        let mut connection = self.lend().await?;
         sqlx::query(
             "UPDATE api_requests SET status = $4, content_type = $5, body = $6
+             FROM set_config('synchronous_commit', 'off', true)
              WHERE (account, caller, key) = ($1, $2, $3) AND status IS NULL",
         )
         .bind(&key.actor.account)
@@ -108,8 +115,9 @@ impl Store {
         .bind(i16::try_from(answer.status).unwrap_or(500))
         .bind(&answer.content_type)
         .bind(&answer.body)
-        .execute(self.pool())
+        .execute(&mut *connection)
         .await?;
+        connection.done();
         Ok(())
     }
 
