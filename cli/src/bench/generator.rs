@@ -66,12 +66,45 @@ pub(super) fn closed(
 
 /// Sends each of `requests` once, `rate` a second.
 pub(super) fn open(address: SocketAddr, requests: &Arc<Vec<Bytes>>, rate: f64) -> io::Result<Shot> {
+    let connect = async || {
+        let lane = |connection| Http {
+            connection,
+            requests: Arc::clone(requests),
+        };
+        Ok(connect(address).await?.into_iter().map(lane).collect())
+    };
+    paced(connect, requests.len(), rate)
+}
+
+/// Whoever answers what is due, one thing at a time.
+pub(super) trait Lane: Send + 'static {
+    /// Does the thing of that number, and says with which status it ended.
+    fn exchange(&mut self, number: usize) -> impl Future<Output = io::Result<u16>> + Send;
+}
+
+struct Http {
+    connection: Connection,
+    requests: Arc<Vec<Bytes>>,
+}
+
+impl Lane for Http {
+    async fn exchange(&mut self, number: usize) -> io::Result<u16> {
+        self.connection.exchange(&self.requests[number]).await
+    }
+}
+
+/// The open loop: lets lanes do `count` things, `rate` a second, each with a time of its own.
+pub(super) fn paced<L: Lane>(
+    connect: impl AsyncFnOnce() -> io::Result<Vec<L>>,
+    count: usize,
+    rate: f64,
+) -> io::Result<Shot> {
     run(async {
-        let mut lanes = JoinSet::new();
-        let connections = connect(address).await?;
+        let mut all = JoinSet::new();
+        let lanes = connect().await?;
         let (pacer, due) = mpsc::unbounded_channel();
         let due = Arc::new(Mutex::new(due));
-        let (began, count) = (Instant::now(), requests.len());
+        let began = Instant::now();
         // A thread of its own: the runtime's timers count whole milliseconds.
         let pacing = std::thread::spawn(move || {
             for number in 0..count {
@@ -82,20 +115,20 @@ pub(super) fn open(address: SocketAddr, requests: &Arc<Vec<Bytes>>, rate: f64) -
                 }
             }
         });
-        for mut connection in connections {
-            let (requests, due) = (Arc::clone(requests), Arc::clone(&due));
-            lanes.spawn(async move {
+        for mut lane in lanes {
+            let due = Arc::clone(&due);
+            all.spawn(async move {
                 let mut shot = Shot::default();
                 loop {
                     let next = due.lock().await.recv().await;
                     let Some((number, at)) = next else { break };
-                    let status = connection.exchange(&requests[number]).await?;
+                    let status = lane.exchange(number).await?;
                     shot.count(status, at.elapsed());
                 }
                 io::Result::Ok(shot)
             });
         }
-        let shot = join(lanes, began).await;
+        let shot = join(all, began).await;
         // It ends with the last request, or with the lanes.
         drop(due);
         pacing

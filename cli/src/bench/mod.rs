@@ -1,9 +1,10 @@
 //! `tollgate bench`: what it costs, side by side with what it could cost at least, in one run on one machine.
 //!
-//! Each part is a file: [`ingest`], [`queue`], [`worker`], [`end_to_end`], and the long ones, [`backlog`] and
+//! Each part is a file: [`ingest`], [`queue`], [`worker`], [`end_to_end`], [`api`], and the long ones, [`backlog`] and
 //! [`growth`]. They start our processes ([`roles`]) on private servers ([`rig`]), send what [`load`] has made
 //! beforehand, and add samples to one [`report`]. What the figures mean is in docs/benchmark.md.
 
+mod api;
 mod backlog;
 mod baseline;
 mod cpu;
@@ -71,6 +72,9 @@ pub(crate) struct Options {
     /// Rounds, of which medians are taken [default: 5, or 1 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
     runs: Option<u8>,
+    /// Rows of the ledger that the API is measured on [default: 10000000, or 100000 with --quick]
+    #[arg(long, value_name = "ROWS")]
+    ledger_rows: Option<usize>,
     /// Repeats the events
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -97,6 +101,7 @@ enum Part {
     Queue,
     Worker,
     EndToEnd,
+    Api,
     /// None of the above: for --backlog or --growth alone
     None,
 }
@@ -161,6 +166,7 @@ fn run(options: &Options, load_before: f64) -> Outcome<()> {
         Scale::standard()
     };
     scale.runs = options.runs.map_or(scale.runs, usize::from);
+    scale.ledger_rows = options.ledger_rows.unwrap_or(scale.ledger_rows);
     let mut bench = Bench {
         rig: &rig,
         scale,
@@ -202,6 +208,9 @@ fn measure(options: &Options, bench: &mut Bench<'_>) -> Outcome<()> {
     }
     if wanted(Part::EndToEnd) {
         end_to_end::run(bench)?;
+    }
+    if wanted(Part::Api) {
+        api::run(bench)?;
     }
     if let Some(events) = options.backlog {
         backlog::run(bench, events)?;
@@ -264,8 +273,7 @@ fn in_words(options: &Options, machine: &Machine, bench: &Bench<'_>) -> String {
         .iter()
         .map(|text| format!("\n  WARNING   {text}"))
         .collect();
-    let about =
-        "CPU in seconds per 1000 events, medians; `load` is who sends or reads for the measurement's sake";
+    let about = "CPU in seconds per 1000 events or requests, medians; `load` is who sends or reads for the measurement's sake";
     let csv = csv(bench).join("\n");
     format!(
         "{}\n{settings}{warnings}\n  {about}\n{}\n{csv}",

@@ -18,6 +18,8 @@ pub(super) enum Unit {
     CpuSeconds,
     #[serde(rename = "bytes")]
     Bytes,
+    #[serde(rename = "s")]
+    Seconds,
 }
 
 /// Where to get.

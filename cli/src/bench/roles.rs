@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use stack::{Process, Signal};
 
 use super::Outcome;
+use super::api::requests;
 use super::baseline::Work;
 use super::cpu::Watched;
 use super::rig::{PREFIX, Rig};
@@ -57,6 +58,29 @@ impl Role {
             ("TOLLGATE_WORKER_ADMIN_ADDR", admin.to_string()),
         ];
         let role = Self::spawn("worker", &["worker"], &settings, rig.stack.dir(), admin)?;
+        Ok((role, admin))
+    }
+
+    /// Starts an API that sells through the Stripe at `stripe_url`, and waits until it is ready.
+    pub(super) fn api(rig: &Rig, database_url: &str, stripe_url: &str) -> Outcome<(Self, SocketAddr)> {
+        let (address, admin) = (free_address()?, free_address()?);
+        let shop = "http://localhost/shop".to_owned();
+        let settings = [
+            ("REDIS_URL", rig.redis_url()?),
+            ("DATABASE_URL", database_url.to_owned()),
+            ("TOLLGATE_REDIS_PREFIX", PREFIX.to_owned()),
+            ("TOLLGATE_API_ADDR", address.to_string()),
+            ("TOLLGATE_API_ADMIN_ADDR", admin.to_string()),
+            ("TOLLGATE_API_JWT_SECRET", requests::SECRET.to_owned()),
+            ("TOLLGATE_API_JWT_ISSUER", requests::ISSUER.to_owned()),
+            ("TOLLGATE_API_JWT_AUDIENCE", requests::AUDIENCE.to_owned()),
+            ("STRIPE_API_KEY", requests::API_KEY.to_owned()),
+            ("TOLLGATE_STRIPE_API_URL", stripe_url.to_owned()),
+            ("TOLLGATE_API_SUCCESS_URL", shop.clone()),
+            ("TOLLGATE_API_CANCEL_URL", shop),
+        ];
+        let mut role = Self::spawn("api", &["api"], &settings, rig.stack.dir(), address)?;
+        role.wait_until_ready(rig, admin)?;
         Ok((role, admin))
     }
 

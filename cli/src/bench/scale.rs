@@ -24,6 +24,11 @@ pub(super) struct Scale {
     /// Before it.
     pub warm_up_events: usize,
     pub pick_ups: usize,
+    /// Rows of the ledger that the API is measured on.
+    pub ledger_rows: usize,
+    /// Length of an open loop against the API.
+    pub api: Duration,
+    pub checkouts: usize,
 }
 
 impl Scale {
@@ -41,6 +46,9 @@ impl Scale {
             end_to_end: Duration::from_secs(5),
             warm_up_events: 2_000,
             pick_ups: 100,
+            ledger_rows: 10_000_000,
+            api: Duration::from_secs(8),
+            checkouts: 200,
         }
     }
 
@@ -58,6 +66,9 @@ impl Scale {
             end_to_end: Duration::from_secs(1),
             warm_up_events: 250,
             pick_ups: 25,
+            ledger_rows: 100_000,
+            api: Duration::from_millis(1_500),
+            checkouts: 15,
         }
     }
 

@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::report::{Goal, Report, Row, Unit};
 
-/// Processes with a column of their own, and its heading.
-const PROCESSES: [(&str, &str); 5] = [
+/// Processes with a column of their own, where they have worked for one of a part's figures, and its heading.
+const PROCESSES: [(&str, &str); 6] = [
     ("ingest", "ingest"),
     ("worker", "worker"),
+    ("api", "api"),
     ("redis", "redis"),
     ("postgres", "postgr."),
     ("load", "load"),
@@ -24,22 +25,30 @@ pub(super) fn table(report: &Report) -> String {
         .max()
         .unwrap_or(0);
     let mut lines = Vec::new();
-    let mut part = "";
-    for row in &report.rows {
-        if row.part != part {
-            part = row.part;
-            lines.push(String::new());
-            lines.push(heading(part, width));
-        }
-        lines.push(line(row, width));
+    for part in report.rows.chunk_by(|row, next| row.part == next.part) {
+        let columns = columns(part);
+        lines.push(String::new());
+        lines.push(heading(part[0].part, width, &columns));
+        lines.extend(part.iter().map(|row| line(row, width, &columns)));
     }
     lines.join("\n")
 }
 
-fn heading(part: &str, width: usize) -> String {
-    let cpu = PROCESSES
+type Columns = Vec<(&'static str, &'static str)>;
+
+fn columns(part: &[Row]) -> Columns {
+    let has = |process| part.iter().any(|row| row.cpu_of(process).is_some());
+    PROCESSES
+        .into_iter()
+        .filter(|(process, _)| has(process))
+        .collect()
+}
+
+fn heading(part: &str, width: usize, columns: &Columns) -> String {
+    let cpu: String = columns
+        .iter()
         .map(|(_, heading)| format!("{heading:>CPU_WIDTH$}"))
-        .concat();
+        .collect();
     format!(
         "{:<width$}  {:>12} {:<10}  {:>21} {cpu}  goal",
         part.to_uppercase(),
@@ -49,12 +58,12 @@ fn heading(part: &str, width: usize) -> String {
     )
 }
 
-fn line(row: &Row, width: usize) -> String {
+fn line(row: &Row, width: usize, columns: &Columns) -> String {
     let (median, range) = row.spread().map_or(("-".to_owned(), String::new()), |it| {
         let range = format!("{} .. {}", number(row.unit, it.min), number(row.unit, it.max));
         (number(row.unit, it.median), range)
     });
-    let cpu = |(process, _): (&str, &str)| match row.cpu_of(process) {
+    let cpu = |(process, _): &(&str, &str)| match row.cpu_of(process) {
         Some(seconds) => format!("{seconds:>CPU_WIDTH$.4}"),
         None => " ".repeat(CPU_WIDTH),
     };
@@ -70,7 +79,7 @@ fn line(row: &Row, width: usize) -> String {
         "{:<width$}  {median:>12} {:<10}  {range:>21} {}{verdict}",
         row.figure,
         name(row.unit),
-        PROCESSES.map(cpu).concat(),
+        columns.iter().map(cpu).collect::<String>(),
     );
     line.trim_end().to_owned()
 }
@@ -89,6 +98,7 @@ fn name(unit: Unit) -> &'static str {
         Unit::Ratio => "",
         Unit::CpuSeconds => "cpu-s/1000",
         Unit::Bytes => "bytes",
+        Unit::Seconds => "s",
     }
 }
 
@@ -96,7 +106,7 @@ fn name(unit: Unit) -> &'static str {
 fn number(unit: Unit, value: f64) -> String {
     match unit {
         Unit::PerSecond | Unit::Bytes => format!("{value:.0}"),
-        Unit::Ms | Unit::Ratio => format!("{value:.2}"),
+        Unit::Ms | Unit::Ratio | Unit::Seconds => format!("{value:.2}"),
         Unit::CpuSeconds => format!("{value:.4}"),
     }
 }

@@ -3,7 +3,7 @@
 use super::report::Derived::{Cpu, Ratio};
 use super::report::Goal::{AtLeast, AtMost};
 use super::report::{Derived, Goal, Report};
-use super::{end_to_end, growth, ingest, queue, worker};
+use super::{api, end_to_end, growth, ingest, queue, worker};
 
 /// Everybody who works for an event, but for who sends it.
 const ALL: &[&str] = &["ingest", "worker", "redis", "postgres"];
@@ -83,6 +83,29 @@ const DERIVED: &[(&str, &str, Derived)] = &[
         "full money effects: CPU of all",
         Cpu("full money effects: tollgate, everysec", ALL),
     ),
+    (
+        api::PART,
+        "state, not kept / raw SELECT 1",
+        Ratio("state, not kept, p50", "raw: SELECT 1, p50"),
+    ),
+    (
+        api::PART,
+        "spend / raw spend_credits()",
+        Ratio(
+            "spend, 10000 users, p50",
+            "raw: spend_credits(), 10000 users, p50",
+        ),
+    ),
+    (
+        api::PART,
+        "spend: CPU of all",
+        Cpu("spend, 10000 users, p50", &["api", "redis", "postgres"]),
+    ),
+    (
+        api::PART,
+        "state, kept: CPU of all",
+        Cpu("state, kept, p50", &["api", "redis", "postgres"]),
+    ),
 ];
 
 const GOALS: &[(&str, &str, Goal)] = &[
@@ -110,6 +133,11 @@ const GOALS: &[(&str, &str, Goal)] = &[
     (end_to_end::PART, "1000/s, everysec, p99", AtMost(15.0)),
     (end_to_end::PART, "5000/s, everysec, p99", AtMost(60.0)),
     (end_to_end::PART, "idle pick-up, p99", AtMost(5.0)),
+    (api::PART, "state, kept, p99", AtMost(5.0)),
+    (api::PART, "state, not kept, p99", AtMost(20.0)),
+    (api::PART, "spend, 10000 users, p99", AtMost(15.0)),
+    (api::PART, "spend, one user, p99", AtMost(50.0)),
+    (api::PART, "checkout beyond Stripe, p99", AtMost(20.0)),
     (growth::PART, growth::RATIO, AtMost(1.25)),
 ];
 

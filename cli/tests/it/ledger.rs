@@ -6,6 +6,7 @@ pub mod check;
 mod command;
 mod crowd;
 mod expiring;
+mod filled;
 mod free;
 mod history;
 mod process;

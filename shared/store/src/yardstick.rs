@@ -3,6 +3,7 @@
 //! floor under what the same rows can cost. Nothing here runs in a role.
 
 mod copies;
+mod ledger;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 pub use copies::Original;
+pub use ledger::{Direct, user};
 
 use crate::{Store, StoreError};
 
