@@ -14,6 +14,8 @@ KNOWN = json.loads(os.environ["FUZZ_KNOWN"])
 DICE = random.Random(1)
 INSTALLATION = Installation(None)
 INSTALLATION.url = os.environ["FUZZ_URL"]
+# Of these a request has one.
+WISHES = {"package": ["credits_1000"], "plan": ["pro", "team"], "topup": [{"amount": 500}, {"amount": 499}]}
 # How often something that is there stands in the place of something made up.
 SHARE_KNOWN = 0.75
 # A user has a rate: as many of them as no rate is felt by.
@@ -37,13 +39,24 @@ class Somebody:
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    if case.meta is None or case.meta.is_negative_at(ParameterLocation.PATH):
-        return
+    """Where a request makes sense, it is often about something that is there, and nearly always a new one."""
+
+    def makes_sense(location):
+        return case.meta is not None and not case.meta.is_negative_at(location) and DICE.random() < SHARE_KNOWN
+
     # Things of one user, so that they belong together.
     past = DICE.choice(KNOWN)
-    for name in case.path_parameters or {}:
-        if DICE.random() < SHARE_KNOWN:
+    if makes_sense(ParameterLocation.PATH):
+        for name in case.path_parameters or {}:
             case.path_parameters[name] = DICE.choice(past.get(name) or sum(past.values(), []))
+    if makes_sense(ParameterLocation.HEADER) and "Idempotency-Key" in (case.headers or {}):
+        case.headers["Idempotency-Key"] = f"key-{DICE.getrandbits(64)}"
+    if makes_sense(ParameterLocation.BODY) and isinstance(case.body, dict):
+        wishes = [name for name in WISHES if name in case.body]
+        for name in wishes[1:]:
+            del case.body[name]
+        for name in wishes[:1]:
+            case.body[name] = DICE.choice(WISHES[name])
 
 
 @schemathesis.hook

@@ -7,6 +7,7 @@ use serde_json::json;
 use store::api::{AuditRow, Feature};
 use utoipa::ToSchema;
 
+use super::credits::reason;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::extract::Body;
@@ -52,10 +53,7 @@ pub(crate) async fn switch_billing(
     Body(request): Body<SwitchRequest>,
 ) -> Result<Json<Switch>, Problem> {
     caller.require_admin()?;
-    let reason = request.reason.trim();
-    if reason.is_empty() || reason.contains('\0') {
-        return Err(Kind::INVALID.because("reason: say why"));
-    }
+    let reason = reason(Some(&request.reason))?.ok_or_else(|| Kind::INVALID.because("reason: say why"))?;
     let mut tx = app.store.begin_as(&caller.0).await?;
     tx.switch(Feature::Billing, request.on).await?;
     tx.audit(AuditRow {
