@@ -1,4 +1,4 @@
-//! `tollgate bench`: its smallest part, for the shape of what it says. Figures are no test's business.
+//! `tollgate bench`: its smaller parts, for the shape of what it says. Figures are no test's business.
 
 use serde_json::Value;
 use shared::config::Env;
@@ -9,8 +9,8 @@ use crate::support::process::{Tollgate, passable_dir};
 /// Two servers and a few thousand events, in a debug build on a busy machine.
 const LIMIT: Duration = Duration::from_secs(180);
 
-#[tokio::test]
-async fn the_queue_is_measured_and_said_in_json() {
+/// One quick round in the words of machines.
+async fn measured(more: &[&str]) -> Value {
     let base = passable_dir();
     let inherited = Env::of_process();
     let env: Env = ["PATH", "HOME"]
@@ -18,11 +18,16 @@ async fn the_queue_is_measured_and_said_in_json() {
         .filter_map(|name| Some((*name, inherited.get(name)?)))
         .chain([("TMPDIR", base.path().to_str().expect("text"))])
         .collect();
-    let args = ["bench", "--quick", "--only", "queue", "--runs", "1", "--json"];
+    let usual = ["bench", "--quick", "--runs", "1", "--json"];
+    let args: Vec<&str> = usual.iter().chain(more).copied().collect();
     let mut bench = Tollgate::start(&args, &env);
     assert_eq!(bench.end_within(LIMIT).await, Some(0), "{}", bench.stderr());
-    let stdout = bench.stdout();
-    let result: Value = serde_json::from_str(&stdout).expect("one JSON object and nothing else");
+    serde_json::from_str(&bench.stdout()).expect("one JSON object and nothing else")
+}
+
+#[tokio::test]
+async fn the_queue_is_measured_and_said_in_json() {
+    let result = measured(&["--only", "queue"]).await;
 
     for word in ["cpu", "kernel", "redis", "postgres", "tollgate", "profile"] {
         assert!(result["machine"][word].is_string(), "{word}: {result}");
@@ -58,4 +63,33 @@ async fn the_queue_is_measured_and_said_in_json() {
     let ratio = figure("tollgate / raw, everysec");
     assert_eq!(ratio["goal"], serde_json::json!({"is": "≥", "value": 0.75}));
     assert!(ratio["met"].is_boolean(), "{ratio}");
+}
+
+#[tokio::test]
+async fn the_api_is_asked_for_what_is_kept_and_for_what_is_not() {
+    let result = measured(&[
+        "--only",
+        "api",
+        "--ledger-rows",
+        "10000",
+        "--matching",
+        "state, kept;checkout",
+    ])
+    .await;
+    let figures = result["figures"].as_array().expect("a list");
+    let figure = |name: &str| {
+        let named = figures.iter().find(|it| it["figure"] == name);
+        named.unwrap_or_else(|| panic!("{name}: {result}"))
+    };
+    // What the API counted itself: each user was new to it, and then each was known.
+    assert_eq!(figure("state, not kept: share of hits")["median"], 0.0);
+    assert_eq!(figure("state, kept: share of hits")["median"], 1.0);
+    assert!(figure("state, kept, p50")["cpu_s_per_1000"]["api"].is_number());
+    assert_eq!(
+        figure("state, kept, p99")["goal"],
+        serde_json::json!({"is": "≤", "value": 5.0})
+    );
+    assert!(figure("checkout: commits of each")["median"].as_f64() >= Some(4.0));
+    assert!(figure("checkout beyond Stripe, p99")["met"].is_boolean());
+    assert!(figures.iter().all(|it| it["figure"] != "spend, one user, p99"));
 }

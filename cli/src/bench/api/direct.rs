@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
+use shared::unique;
 use store::Store;
-use store::yardstick::Direct;
+use store::yardstick::{Direct, user};
 
 use crate::bench::generator::{self, Lane, Shot};
 
@@ -18,6 +19,16 @@ pub(super) enum Question {
     Nothing,
     /// A credit.
     Spend { user: String, key: String },
+}
+
+impl Question {
+    /// What [`Maker::spend`](super::requests::Maker::spend) comes to in the database.
+    pub(super) fn spend(number: usize) -> Self {
+        Self::Spend {
+            user: user(number),
+            key: unique::word(),
+        }
+    }
 }
 
 struct Asker {
@@ -42,7 +53,8 @@ impl Lane for Asker {
 
 /// Asks each once, `rate` a second.
 pub(super) fn ask(store: &Store, questions: Vec<Question>, rate: f64) -> io::Result<Shot> {
-    let (questions, count) = (Arc::new(questions.clone()), questions.len());
+    let count = questions.len();
+    let questions = Arc::new(questions);
     let connect = async || {
         let mut lanes = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::cpu::{Cpu, Meter};
 use super::generator::{self, Shot};
 use super::report::Unit::{Ms, Ratio, Seconds};
+use super::rig::Level;
 use super::stats::quantile;
 use super::{Bench, Outcome};
 use direct::Question;
@@ -69,7 +70,8 @@ fn states(bench: &mut Bench<'_>, site: &Site, maker: &Maker, count: usize) -> Ou
     let users = count.min(USERS);
     let states = |count: usize| (0..count).map(|number| maker.state(number % users)).collect();
     site.send("warm-up", states(users / 5), READS)?;
-    site.forget_states(bench.rig)?;
+    // As if five minutes had passed.
+    bench.rig.clear_redis(Level::Everysec)?;
     for (name, count) in [("state, not kept", users), ("state, kept", count)] {
         let before = site.looks(bench.rig)?;
         measure(bench, site, name, states(count), READS)?;
@@ -100,8 +102,7 @@ fn spend(
     bench
         .report
         .add(PART, &format!("{name}: commits of each"), Ratio, commits);
-    let questions = (0..count).map(|number| maker.direct_spend(number % users));
-    let questions = questions.collect();
+    let questions = (0..count).map(|number| Question::spend(number % users)).collect();
     direct(
         bench,
         site,

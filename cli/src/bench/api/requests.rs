@@ -9,8 +9,6 @@ use shared::clock::Clock;
 use shared::unique;
 use store::yardstick::user;
 
-use super::direct::Question;
-
 /// Who signs tokens, and for whom.
 pub(in crate::bench) const ISSUER: &str = "tollgate-bench";
 pub(in crate::bench) const AUDIENCE: &str = "tollgate";
@@ -62,15 +60,6 @@ impl Maker {
     pub(super) fn checkout(&self, number: usize) -> Bytes {
         let path = format!("/v1/users/{}/checkout-sessions", user(number));
         self.post(&path, &json!({"package": PACKAGE}).to_string())
-    }
-
-    /// The same as [`Maker::spend`] comes to in the database.
-    #[expect(clippy::unused_self, reason = "beside its neighbours")]
-    pub(super) fn direct_spend(&self, number: usize) -> Question {
-        Question::Spend {
-            user: user(number),
-            key: unique::word(),
-        }
     }
 
     fn post(&self, path: &str, body: &str) -> Bytes {

@@ -102,12 +102,6 @@ impl Site {
         Ok(shot)
     }
 
-    /// As if five minutes had passed.
-    #[expect(clippy::unused_self, reason = "it is this site's Redis")]
-    pub(super) fn forget_states(&self, rig: &Rig) -> Outcome<()> {
-        rig.clear_redis(Level::Everysec).map(drop)
-    }
-
     pub(super) fn looks(&self, rig: &Rig) -> Outcome<Looks> {
         let (_, metrics) = rig
             .runtime
