@@ -31,6 +31,25 @@ pub enum Mismatch {
     Account,
 }
 
+impl Mismatch {
+    /// The word, here and in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Livemode => "livemode",
+            Self::Account => "account",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Livemode, Self::Account]
+            .into_iter()
+            .find(|mismatch| mismatch.as_str() == text)
+    }
+}
+
 /// One event on its way to the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

@@ -72,16 +72,10 @@ impl Pipeline {
         }
         let mut batches = vec![entries.into_iter().map(Item::new).collect::<Vec<_>>()];
         // A stack: its depth is the logarithm of the chunk's size.
-        while let Some(mut batch) = batches.pop() {
+        while let Some(batch) = batches.pop() {
             match self.commit(&batch, &batches, chunk.deliveries).await {
                 Verdict::Committed(fates) => self.settle(&batch, &fates).await,
-                Verdict::Culprit(failure) if batch.len() == 1 => {
-                    batches.extend(batch.pop().map(|item| vec![item.parked(failure)]));
-                }
-                Verdict::Culprit(_) => {
-                    let rest = batch.split_off(batch.len() / 2);
-                    batches.extend([rest, batch]);
-                }
+                Verdict::Culprit(failure) => halve(&mut batches, batch, |item| item.parked(failure)),
                 Verdict::Stopped => {
                     batches.push(batch);
                     return self
@@ -156,9 +150,19 @@ impl Pipeline {
     }
 }
 
+/// Looks for the culprit in halves, the first one first; alone, it is set aside.
+pub(crate) fn halve<T>(batches: &mut Vec<Vec<T>>, mut batch: Vec<T>, set_aside: impl FnOnce(T) -> T) {
+    if batch.len() == 1 {
+        batches.extend(batch.pop().map(|it| vec![set_aside(it)]));
+    } else {
+        let rest = batch.split_off(batch.len() / 2);
+        batches.extend([rest, batch]);
+    }
+}
+
 /// Whether looking for a culprit helps. An item that was refused even as plain bytes waits like everything else:
 /// it is never dropped.
-fn is_about_content(error: &StoreError, batch: &[Item]) -> bool {
+pub(crate) fn is_about_content(error: &StoreError, batch: &[Item]) -> bool {
     match batch {
         [item] => error.class() != Class::Transient && !item.is_bare(),
         _ => error.class() != Class::Transient || error.is_too_much(),

@@ -58,9 +58,8 @@ pub fn database_url(reader: &mut Reader<'_>) -> String {
     config::database_url(reader, store::is_url)
 }
 
-/// Connections beside those of the chunks: for the reckoner, the refetcher, the auditor, and the
-/// sweeper.
-const SPARE_CONNECTIONS: u32 = 4;
+/// Connections beside those of the chunks: for the reckoner, the refetcher, the auditor, the sweeper, and the replayer.
+const SPARE_CONNECTIONS: u32 = 5;
 
 /// How a worker runs. Not `Debug`: the URLs may hold passwords.
 #[derive(Clone)]

@@ -19,6 +19,8 @@ pub mod reckon;
 mod reckoner;
 pub mod refetch;
 mod refetcher;
+pub mod replay;
+mod replayer;
 mod report;
 pub mod sweeper;
 pub mod ties;
@@ -46,6 +48,7 @@ use chunk::Pipeline;
 use config::WorkerConfig;
 use reckoner::Reckoner;
 use refetcher::{PATIENCE, Refetcher};
+use replayer::Replayer;
 use sweeper::Sweeper;
 use tokio::task::JoinSet;
 
@@ -196,7 +199,12 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> JoinSet<()> {
         marked: Arc::clone(&pipeline.marked),
         every: config.sweep_every,
     };
+    let replayer = Replayer {
+        store: pipeline.store.clone(),
+        marked: Arc::clone(&pipeline.marked),
+    };
     let mut periodic = JoinSet::new();
+    periodic.spawn(replayer.run(pipeline.stop.clone()));
     periodic.spawn(auditor.run(pipeline.stop.clone()));
     periodic.spawn(sweeper.run(pipeline.stop.clone()));
     periodic

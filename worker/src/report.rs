@@ -8,6 +8,7 @@ use shared::admin::Readiness;
 use shared::queue::QueueError;
 use shared::telemetry::COMMIT_LATENCY;
 use store::check::{LedgerGauges, RULES, Violation};
+use store::dead::Outcome;
 use store::{Due, Status, StoreError};
 
 use crate::handlers::HANDLERS;
@@ -33,6 +34,9 @@ pub(crate) fn init() {
     }
     for outcome in ["answered", "given_up", "refused"] {
         counter!("tollgate_refetches_total", "outcome" => outcome).absolute(0);
+    }
+    for outcome in OUTCOMES {
+        counter!("tollgate_replayed_total", "outcome" => outcome).absolute(0);
     }
     for rule in RULES {
         gauge!("tollgate_ledger_violations", "rule" => rule).set(0.0);
@@ -229,6 +233,16 @@ pub(crate) fn refetched(items: &[Item], fates: &[Fate]) {
     counter!("tollgate_refetches_total", "outcome" => "answered").increment(1);
     for (item, fate) in items.iter().zip(fates) {
         if let (Fate::Settled(Status::Parked), Reading::Park(failure)) = (fate, &item.reading) {
+            parked(item, failure);
+        }
+    }
+}
+
+/// Dead letters were run again.
+pub(crate) fn replayed(items: &[Item], outcomes: &[Outcome]) {
+    for (item, outcome) in items.iter().zip(outcomes) {
+        counter!("tollgate_replayed_total", "outcome" => outcome.as_str()).increment(1);
+        if let (Outcome::Parked, Reading::Park(failure)) = (outcome, &item.reading) {
             parked(item, failure);
         }
     }

@@ -5,7 +5,10 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 
 use domain::{Kind, ObjectKey, Snapshot, contests, decide_all};
-use store::{EventKey, InboxRow, ParkedRow, Redelivery, SeenTerms, Status, Store, StoreError};
+use sha2::{Digest, Sha256};
+use store::{EventKey, InboxRow, ParkedRow, Readmit, Redelivery, SeenTerms, Status, Store, StoreError, Tx};
+
+use shared::entry::Mismatch;
 
 use crate::item::{Fate, Item};
 use crate::news;
@@ -15,18 +18,43 @@ use crate::refetch;
 use crate::report;
 use crate::ties::settle;
 
+/// Bytes of the hash that names what is no event.
+const RAW_ID_BYTES: usize = 12;
+
 /// Makes the batch take effect, all of it or nothing, and says what became of each item, in order.
 ///
 /// # Errors
 /// [`StoreError`]; nothing has happened, or (when committing) nobody knows, and trying again finds out.
 pub async fn transact(store: &Store, items: &[Item]) -> Result<Vec<Fate>, StoreError> {
+    let mut tx = store.begin().await?;
+    let done = apply(&mut tx, items, Readmit::Mismatched, store.can_ask()).await?;
+    tx.commit().await?;
+    report::guessed(done.guesses);
+    Ok(done.fates)
+}
+
+/// What a transaction did that is not committed yet.
+pub(crate) struct Done {
+    /// What became of each item, in order.
+    pub fates: Vec<Fate>,
+    /// Ties that only the event id could settle.
+    pub guesses: usize,
+}
+
+/// Everything but the end of the transaction. `armed` says whether this process can ask Stripe.
+pub(crate) async fn apply(
+    tx: &mut Tx,
+    items: &[Item],
+    readmit: Readmit,
+    armed: bool,
+) -> Result<Done, StoreError> {
     let inbox = inbox_rows(items);
     let rows: Vec<InboxRow<'_>> = inbox.values().map(|(_, row)| row.clone()).collect();
-    let mut tx = store.begin().await?;
     let admitted = if rows.is_empty() {
         HashSet::new()
     } else {
-        tx.admit(&rows, &Ignored::MISMATCHES.map(Ignored::as_str)).await?
+        tx.admit(&rows, &Ignored::MISMATCHES.map(Ignored::as_str), readmit)
+            .await?
     };
     let fates: Vec<Fate> = items
         .iter()
@@ -71,10 +99,11 @@ pub async fn transact(store: &Store, items: &[Item]) -> Result<Vec<Fate>, StoreE
         .known_events(&thin.iter().filter_map(|it| it.twin.clone()).collect::<Vec<_>>())
         .await?;
     let wanted = refetch::wanted(&thin, &known, &guesses);
-    tx.want(&wanted, store.can_ask()).await?;
-    tx.commit().await?;
-    report::guessed(guesses.len());
-    Ok(fates)
+    tx.want(&wanted, armed).await?;
+    Ok(Done {
+        fates,
+        guesses: guesses.len(),
+    })
 }
 
 /// The rows to admit, sorted and without repeats, each with the index of the item it is for.
@@ -193,11 +222,13 @@ fn parked_row(item: &Item) -> Option<ParkedRow> {
     let Reading::Park(failure) = &item.reading else {
         return None;
     };
-    let envelope = item.entry().map(|entry| &entry.meta.envelope);
+    let meta = item.entry().map(|entry| &entry.meta);
+    let envelope = meta.map(|meta| &meta.envelope);
     let event_type = envelope.map_or("", |envelope| &envelope.event_type);
     Some(ParkedRow {
+        account: storable(envelope.and_then(|it| it.account.as_deref()).unwrap_or_default()),
+        id: letter_id(item),
         entry_id: item.id.to_string(),
-        account: envelope.map(|envelope| storable(envelope.account.as_deref().unwrap_or_default())),
         event_id: envelope.map(|envelope| storable(&envelope.id)),
         event_type: envelope.map(|_| storable(event_type)),
         class: failure.class,
@@ -210,7 +241,19 @@ fn parked_row(item: &Item) -> Option<ParkedRow> {
         } else {
             None
         },
+        endpoint: meta.map(|meta| storable(&meta.endpoint)),
+        received_at: meta.map(|meta| meta.received_at_ms / 1_000),
+        mismatch: meta.and_then(|meta| meta.mismatch).map(Mismatch::as_str),
     })
+}
+
+/// Names what is set aside: the event, when the inbox has it. What it has not may say of itself what it likes, and is
+/// named by what it is.
+pub(crate) fn letter_id(item: &Item) -> String {
+    match item.storable() {
+        Some(entry) => storable(&entry.meta.envelope.id),
+        None => format!("raw:{}", hex::encode(&Sha256::digest(item.raw())[..RAW_ID_BYTES])),
+    }
 }
 
 /// Postgres cannot hold a NUL. Ingest lets none through, but Redis takes anything from anyone.

@@ -110,17 +110,28 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
              object_id = EXCLUDED.object_id, endpoint = EXCLUDED.endpoint, received_at = EXCLUDED.received_at,
              settled_at = clock_timestamp(), status = EXCLUDED.status, reason = EXCLUDED.reason,
              body = EXCLUDED.body, entry_id = EXCLUDED.entry_id
-         WHERE events.reason = ANY($16) AND NOT coalesce(EXCLUDED.reason = ANY($16), false)
+         WHERE (events.reason = ANY($16) AND NOT coalesce(EXCLUDED.reason = ANY($16), false))
+            OR ($17 AND events.status = 'parked')
          RETURNING account, id"
     )
 });
 
-/// Inserts those rows whose event is new, or was not meant for us as it came before, and returns which these were. Rows must be sorted by key, so
+/// Which events that are in the inbox already give way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readmit {
+    /// Those that were not meant for us as they came before.
+    Mismatched,
+    /// Those, and what was set aside: it is run again.
+    Parked,
+}
+
+/// Inserts those rows whose event is new, or gives way, and returns which these were. Rows must be sorted by key, so
 /// that two workers with the same events wait for each other instead of deadlocking, and must not repeat.
 pub(crate) async fn admit(
     connection: &mut PgConnection,
     rows: &[InboxRow<'_>],
     mismatches: &[&str],
+    readmit: Readmit,
 ) -> Result<HashSet<EventKey>, sqlx::Error> {
     debug_assert!(rows.is_sorted_by(|a, b| a.key < b.key), "sorted and distinct");
     #[cfg(feature = "planted-bugs")]
@@ -131,10 +142,18 @@ pub(crate) async fn admit(
             AssertSqlSafe(crate::planted::without_key(&INSERT)),
             &new,
             mismatches,
+            readmit,
         )
         .await;
     }
-    insert(connection, AssertSqlSafe(INSERT.as_str()), rows, mismatches).await
+    insert(
+        connection,
+        AssertSqlSafe(INSERT.as_str()),
+        rows,
+        mismatches,
+        readmit,
+    )
+    .await
 }
 
 async fn insert(
@@ -142,6 +161,7 @@ async fn insert(
     sql: impl SqlSafeStr,
     rows: &[InboxRow<'_>],
     mismatches: &[&str],
+    readmit: Readmit,
 ) -> Result<HashSet<EventKey>, sqlx::Error> {
     let admitted = sqlx::query(sql)
         .bind(column!(rows, row => row.key.account.as_str()))
@@ -160,6 +180,7 @@ async fn insert(
         .bind(column!(rows, row => row.body))
         .bind(column!(rows, row => row.entry_id.as_str()))
         .bind(mismatches)
+        .bind(readmit == Readmit::Parked)
         .fetch_all(connection)
         .await?;
     admitted

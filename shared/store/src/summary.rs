@@ -51,7 +51,8 @@ impl Store {
         }
         // An event whose row was refused is parked without one.
         let bare: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM parked_events WHERE event_id = ANY($1) AND entry IS NOT NULL",
+            "SELECT count(*) FROM parked_events WHERE event_id = ANY($1) AND entry IS NOT NULL
+             AND state <> 'replayed'",
         )
         .bind(ids)
         .fetch_one(self.pool())

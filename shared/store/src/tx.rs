@@ -9,9 +9,9 @@ use crate::reckon::{customers, expired, ledger, sources, subjects, subscriptions
 use crate::spare::Open;
 use crate::touched::Touched;
 use crate::{
-    EventKey, ExpiredGrant, Id, InboxRow, Mark, OutboxRow, ParkedRow, PostedTransfer, Redelivery, SeenTerms,
-    SourceFacts, SourceKey, StoreError, Subjects, SubscriptionFacts, SubscriptionRow, Taken, UserChange,
-    Wanted, inbox, marks, objects, outbox, parked, projections, refetches, terms,
+    EventKey, ExpiredGrant, Id, InboxRow, Mark, OutboxRow, ParkedRow, PostedTransfer, Readmit, Redelivery,
+    SeenTerms, SourceFacts, SourceKey, StoreError, Subjects, SubscriptionFacts, SubscriptionRow, Taken,
+    UserChange, Wanted, inbox, marks, objects, outbox, parked, projections, refetches, terms,
 };
 
 /// A running transaction. Dropping it rolls back.
@@ -20,8 +20,8 @@ pub struct Tx(pub(crate) Open, pub(crate) Touched);
 
 impl Tx {
     /// Puts new events into the inbox and returns which ones were new; the others have taken effect before. One
-    /// that is there for a reason among `mismatches` gives way to one that is not. Rows must be sorted by key and
-    /// distinct.
+    /// that is there for a reason among `mismatches` gives way to one that is not; `readmit` says what else does. Rows
+    /// must be sorted by key and distinct.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -29,8 +29,9 @@ impl Tx {
         &mut self,
         rows: &[InboxRow<'_>],
         mismatches: &[&str],
+        readmit: Readmit,
     ) -> Result<HashSet<EventKey>, StoreError> {
-        Ok(inbox::admit(&mut self.0, rows, mismatches).await?)
+        Ok(inbox::admit(&mut self.0, rows, mismatches, readmit).await?)
     }
 
     /// Locks objects in key order and returns the snapshots that stand. Keys must be sorted and distinct.

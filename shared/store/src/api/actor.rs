@@ -168,7 +168,7 @@ impl ActingTx {
         self.tx.commit().await
     }
 
-    pub(super) fn connection(&mut self) -> &mut PgConnection {
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.tx.0
     }
 }

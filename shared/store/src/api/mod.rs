@@ -15,7 +15,7 @@ mod switches;
 mod teams;
 
 pub use actor::{API_ROLE, ActingTx, Actor, ActorRole, RoleProblem};
-pub use audit::AuditRow;
+pub use audit::{AuditRow, Operator};
 pub use buying::{OfferKind, SessionTold, Sold};
 pub use intents::{Claimed, Intent, IntentKind, IntentState, NewIntent};
 pub use payments::{Money, PaymentTold};
