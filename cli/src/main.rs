@@ -3,7 +3,9 @@
 mod bench;
 mod catalog;
 mod chaos;
+mod dead;
 mod dev;
+mod events;
 mod healthcheck;
 mod http;
 mod idle;
@@ -14,6 +16,7 @@ mod reckon;
 mod simulate;
 mod state;
 mod tool;
+mod when;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -61,6 +64,12 @@ enum Command {
     /// Check the credit ledger; show balances, histories, and what is outstanding
     #[command(after_help = ledger::HELP)]
     Ledger(ledger::Options),
+    /// Find events, and tell what became of one
+    #[command(after_help = events::HELP)]
+    Events(events::Options),
+    /// List, group, replay and discard what was set aside
+    #[command(after_help = dead::HELP)]
+    Dead(dead::Options),
     /// Mark everything, so that workers reckon all effects anew
     #[command(after_help = reckon::HELP)]
     Reckon(reckon::Options),
@@ -90,6 +99,8 @@ fn main() -> ExitCode {
         Command::Catalog(options) => catalog::main(&options),
         Command::State(options) => state::main(&options),
         Command::Ledger(options) => ledger::main(&options),
+        Command::Events(options) => events::main(&options),
+        Command::Dead(options) => dead::main(&options),
         Command::Reckon(options) => reckon::main(&options),
         Command::Idle(options) => idle::main(&options),
         Command::Bench(options) => bench::main(&options),
