@@ -16,7 +16,7 @@ use crate::idempotency::once;
 use crate::observe::observe;
 use crate::problem::{Kind, Problem};
 use crate::routes::{
-    admin, checkout, credits, payments, portal, refunds, reservations, state, switches, teams,
+    admin, checkout, credits, deads, events, payments, portal, refunds, reservations, state, switches, teams,
 };
 use crate::throttle::throttle;
 
@@ -40,6 +40,13 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(admin::user_events))
         .routes(routes!(admin::adjust))
         .routes(routes!(admin::audit_log))
+        .routes(routes!(events::events))
+        .routes(routes!(events::event))
+        .routes(routes!(deads::letters))
+        .routes(routes!(deads::groups))
+        .routes(routes!(deads::replay))
+        .routes(routes!(deads::discard))
+        .routes(routes!(deads::job))
         .routes(routes!(checkout::begin_checkout))
         .routes(routes!(checkout::checkout_session))
         .routes(routes!(payments::begin_payment))

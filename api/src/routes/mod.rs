@@ -3,6 +3,8 @@
 pub(crate) mod admin;
 pub(crate) mod checkout;
 pub(crate) mod credits;
+pub(crate) mod deads;
+pub(crate) mod events;
 pub(crate) mod payments;
 pub(crate) mod portal;
 pub(crate) mod refunds;
