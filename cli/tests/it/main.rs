@@ -11,6 +11,7 @@ mod catalog;
 mod chaos;
 mod commands;
 mod crashes;
+mod dead;
 mod dev;
 mod failover;
 mod fixtures;

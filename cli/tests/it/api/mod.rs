@@ -3,6 +3,7 @@
 mod buying;
 mod credits;
 mod described;
+mod events;
 mod flow_failures;
 mod flow_purchases;
 mod flow_subscriptions;
