@@ -9,6 +9,7 @@ use store::api::{Actor, ActorRole};
 
 use crate::app::App;
 use crate::auth::TokenError;
+use crate::meters::UNAUTHENTICATED;
 use crate::problem::{Kind, Problem};
 
 /// Names the caller themselves in a path.
@@ -76,21 +77,11 @@ pub(crate) async fn authenticate(
         Err(error) => Err(error),
     };
     let actor = actor.map_err(|error| {
-        metrics::counter!("tollgate_api_unauthenticated_total", "reason" => reason(error)).increment(1);
+        metrics::counter!(UNAUTHENTICATED, "reason" => error.reason()).increment(1);
         Kind::UNAUTHENTICATED.because(error.to_string())
     })?;
     request.extensions_mut().insert(Caller(actor));
     Ok(next.run(request).await)
-}
-
-fn reason(error: TokenError) -> &'static str {
-    match error {
-        TokenError::Missing => "missing",
-        TokenError::Invalid => "invalid",
-        TokenError::Expired => "expired",
-        TokenError::Elsewhere => "elsewhere",
-        TokenError::UnknownKey => "unknown_key",
-    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

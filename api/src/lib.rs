@@ -41,6 +41,7 @@ mod throttle;
 
 pub use auth::{Token, TokenKey};
 pub use config::{ApiConfig, SETTINGS};
+pub use meters::METRICS;
 pub use role::Api;
 pub use router::openapi;
 pub use server::{ApiError, Server};

@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::meters::{DURATION, REQUESTS};
+use crate::meters::{NO_ROUTE, duration};
 use crate::problem::{Kind, Problem};
 
 /// Longest a request may take; shorter than the lease of `idempotency`.
@@ -23,7 +23,7 @@ const _: () = assert!(
 pub(crate) async fn observe(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let id = shared::unique::word();
     let method = method(request.method());
-    let route = path.as_ref().map_or("none", MatchedPath::as_str).to_owned();
+    let route = path.as_ref().map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
     let began = Instant::now();
     let mut response = match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
@@ -33,9 +33,7 @@ pub(crate) async fn observe(path: Option<MatchedPath>, request: Request, next: N
     };
     let took = began.elapsed();
     let status = response.status().as_u16();
-    metrics::counter!(REQUESTS, "route" => route.clone(), "method" => method, "status" => status.to_string())
-        .increment(1);
-    metrics::histogram!(DURATION, "route" => route.clone()).record(took.as_secs_f64());
+    duration(route.clone(), method, status).record(took);
     let ms = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     tracing::info!(request_id = id, method, route, status, took_us = ms, "request");
     if let Ok(value) = HeaderValue::from_str(&id) {

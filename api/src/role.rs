@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use shared::config::{ConfigError, Env, Setting};
+use shared::metric::Metric;
 use shared::role::Role;
 use tokio_util::sync::CancellationToken;
 
-use crate::{ApiConfig, SETTINGS, Server};
+use crate::{ApiConfig, METRICS, SETTINGS, Server};
 
 /// The role.
 pub struct Api;
@@ -19,6 +20,7 @@ impl Role for Api {
     const ABOUT: &'static str =
         "Serves the billing API: what users may do, their credits, checkouts, corrections.";
     const SETTINGS: &'static [Setting] = SETTINGS;
+    const METRICS: &'static [&'static [Metric]] = &[METRICS, store::METRICS, stripe_api::METRICS];
     const THREADS_MAX: usize = 8;
 
     fn configure(env: &Env) -> Result<ApiConfig, ConfigError> {

@@ -29,7 +29,7 @@ use crate::config::ApiConfig;
 use crate::idempotency::KEPT_FOR;
 use crate::intents::finish;
 use crate::meters;
-use crate::router::router;
+use crate::router::{openapi, router};
 use crate::stripe::Stripe;
 use crate::switch::Switches;
 
@@ -98,7 +98,7 @@ impl Server {
     /// # Errors
     /// [`ApiError`]; a Redis or Postgres that does not answer is none, the server then starts not ready.
     pub async fn bind(config: ApiConfig, metrics: PrometheusHandle) -> Result<Self, ApiError> {
-        meters::describe();
+        meters::show_routes(&openapi());
         let (redis_url, prefix) = (&config.common.redis_url, &config.common.redis_prefix);
         let cache = StateCache::new(redis_url, prefix)?;
         let store = Store::for_api(&config.database_url, config.connections_max)?
@@ -231,6 +231,7 @@ async fn look_after(app: App, readiness: Readiness) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {
         ticks.tick().await;
+        app.store.show_pool();
         readiness.set(
             STORE,
             suits(&app.store).await.err().map(|error| error.to_string()),

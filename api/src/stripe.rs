@@ -23,7 +23,6 @@ impl Stripe {
             tracing::info!("no STRIPE_API_KEY: nothing can be bought through this API");
             return Ok(Self(None));
         };
-        stripe_api::init();
         let settings = Settings {
             timeout: ATTEMPT_TIMEOUT,
             ..settings

@@ -8,6 +8,7 @@ use shared::limiter::Rate;
 
 use crate::app::App;
 use crate::caller::Caller;
+use crate::meters::THROTTLED;
 use crate::problem::{Kind, Problem};
 use store::api::ActorRole;
 
@@ -34,7 +35,7 @@ pub(crate) async fn throttle(
         match app.limiter.take(&what, &whom, rate).await {
             Ok(Ok(())) => {}
             Ok(Err(wait)) => {
-                metrics::counter!("tollgate_api_throttled_total").increment(1);
+                metrics::counter!(THROTTLED).increment(1);
                 return Err(Problem::from(Kind::TOO_MANY).retry_after(wait));
             }
             // Without Redis nobody is counted: better too many questions than none.

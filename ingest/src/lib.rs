@@ -28,5 +28,6 @@ mod webhook;
 
 pub use config::{IngestConfig, Limits, SETTINGS};
 pub use endpoint::{Accounts, DEFAULT_ENDPOINT, Endpoint, PATH, Token, TokenError};
+pub use meters::METRICS;
 pub use role::Ingest;
 pub use server::{IngestError, Server};

@@ -6,10 +6,12 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use shared::clock::Clock;
 use shared::config::{ConfigError, Env, Setting};
+use shared::metric::Metric;
+use shared::queue::survey;
 use shared::role::Role;
 use tokio_util::sync::CancellationToken;
 
-use crate::{IngestConfig, SETTINGS, Server};
+use crate::{IngestConfig, METRICS, SETTINGS, Server};
 
 /// The role.
 pub struct Ingest;
@@ -20,6 +22,7 @@ impl Role for Ingest {
     const ABOUT: &'static str =
         "Receives Stripe webhooks, verifies them, and answers 200 once Redis has them.";
     const SETTINGS: &'static [Setting] = SETTINGS;
+    const METRICS: &'static [&'static [Metric]] = &[METRICS, survey::METRICS];
     // One thread verifies and forwards more events than Redis takes; more threads only cost memory.
     const THREADS_MAX: usize = 4;
 

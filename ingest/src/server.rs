@@ -17,14 +17,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shared::admin::{self, Readiness};
 use shared::clock::Clock;
-use shared::queue::{Gate, Keys, Producer, QueueError};
+use shared::queue::{Gate, Keys, Link, Producer, QueueError, RESPONSE_TIMEOUT, survey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{IngestConfig, Limits};
-use crate::meters::{Meters, count_refusal};
+use crate::meters::{Counted, Meters, count_refusal};
 use crate::refusal::{HEADERS_TIMEOUT, HEADERS_TOO_LARGE, HTTP_MALFORMED};
 use crate::status;
 use crate::stream::{ClientStream, Pace};
@@ -145,6 +145,12 @@ impl Server {
         // Lives through the draining, so that whoever asks is told; ends with the set, finished or not.
         let mut beside = JoinSet::new();
         beside.spawn(serve_admin(self.admin_listener, readiness.clone(), self.metrics));
+        let link = Link::new(&self.config.common.redis_url, RESPONSE_TIMEOUT)?;
+        beside.spawn(survey::watch(
+            link,
+            vec![(SHARD, self.keys.clone())],
+            self.webhook.clock.clone(),
+        ));
         beside.spawn(watch_queue(
             Arc::clone(&self.webhook),
             self.config.clone(),
@@ -256,7 +262,7 @@ impl Serving {
         let Self { webhook, limits, .. } = &self;
         // An answer is one small packet; nothing follows that it could wait for.
         tcp.set_nodelay(true).ok();
-        let _counted = Counted::new(webhook);
+        let _counted = Counted::new(&webhook.meters.connections);
         let pace = Pace::default();
         let stream = ClientStream::new(tcp, pace.clone(), limits);
         let service = service_fn(|request| {
@@ -306,22 +312,6 @@ fn reason_of(error: &hyper::Error) -> Option<&'static str> {
         Some(HEADERS_TIMEOUT)
     } else {
         None
-    }
-}
-
-/// One open connection in the gauge.
-struct Counted<'a>(&'a Webhook);
-
-impl<'a> Counted<'a> {
-    fn new(webhook: &'a Webhook) -> Self {
-        webhook.meters.connections.increment(1);
-        Self(webhook)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.meters.connections.decrement(1);
     }
 }
 

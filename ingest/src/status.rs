@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{describe_gauge, gauge};
+use metrics::gauge;
 use shared::admin::Readiness;
 
+use crate::meters::BODIES_BYTES;
 use crate::webhook::Webhook;
 
 /// How often. Readiness follows Redis by at most this and the gate's own interval.
 const EVERY: Duration = Duration::from_millis(250);
-
-const BODIES_BYTES: &str = "tollgate_ingest_bodies_bytes";
 
 /// The condition the gate stands for.
 pub(crate) const QUEUE: &str = "queue";
@@ -20,13 +19,13 @@ pub(crate) const STOPPING: &str = "stopping";
 
 /// Runs until dropped.
 pub(crate) async fn keep(webhook: Arc<Webhook>, readiness: Readiness) {
-    describe_gauge!(BODIES_BYTES, "Bodies being received or enqueued, in bytes.");
     let budget = webhook.bodies_budget.available_permits();
+    let bodies_bytes = gauge!(BODIES_BYTES);
     let mut ticks = tokio::time::interval(EVERY);
     loop {
         ticks.tick().await;
         readiness.set(QUEUE, webhook.gate.check().err().map(|closed| closed.to_string()));
         let used = budget.saturating_sub(webhook.bodies_budget.available_permits());
-        gauge!(BODIES_BYTES).set(used as f64);
+        bodies_bytes.set(used as f64);
     }
 }

@@ -16,7 +16,7 @@ use shared::signature::{SIGNATURE_HEADER, SignatureError};
 use tokio::sync::Semaphore;
 
 use crate::endpoint::{self, Endpoint};
-use crate::meters::{AcceptedEvent, Meters};
+use crate::meters::{AcceptedEvent, Counted, Meters};
 use crate::refusal::Refusal;
 use crate::throttle::Throttle;
 use crate::{body, trace};
@@ -42,6 +42,7 @@ impl Webhook {
     /// Answers one request, whatever it is.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let start = Instant::now();
+        let _counted = Counted::new(&self.meters.in_flight);
         match self.take(request).await {
             Ok((event, receipt)) => {
                 self.meters.accepted(&event, start.elapsed());
@@ -76,12 +77,15 @@ impl Webhook {
             now_ms.div_euclid(1000),
         )?;
         let envelope = Envelope::peek(&verified)?;
-        let event = AcceptedEvent {
+        let mut event = AcceptedEvent {
             endpoint: place,
             rendering: envelope.rendering,
             mismatch: endpoint.judge(&envelope),
             secret_index: verified.secret_index(),
             body_bytes,
+            received_at_ms: now_ms,
+            created: envelope.created,
+            enqueue_took: Duration::ZERO,
         };
 
         // Only now, although asking sooner would save work under overload: so a 503 about Redis always
@@ -94,7 +98,9 @@ impl Webhook {
             mismatch: event.mismatch,
             traceparent: trace::parent(&head.headers),
         };
+        let asked = Instant::now();
         let receipt = self.producer.enqueue(&Entry::new(verified, meta)).await?;
+        event.enqueue_took = asked.elapsed();
         drop(received.budget);
         Ok((event, receipt))
     }

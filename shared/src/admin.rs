@@ -12,6 +12,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry::process;
+
 /// What keeps a role from being ready, by name. Clones share one state.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<RwLock<BTreeMap<&'static str, String>>>);
@@ -83,6 +85,6 @@ async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
 async fn render(State(admin): State<Admin>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        admin.metrics.render(),
+        admin.metrics.render() + &process::render(),
     )
 }

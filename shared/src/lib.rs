@@ -7,6 +7,7 @@ pub mod entry;
 pub mod envelope;
 pub mod lifecycle;
 pub mod limiter;
+pub mod metric;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod queue;

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{COMMON_SETTINGS, ConfigError, EXIT_CONFIG, Env, Setting};
+use crate::metric::Metric;
 use crate::{lifecycle, telemetry};
 
 /// Exit status for a command line that makes no sense.
@@ -25,6 +26,8 @@ pub trait Role {
     const ABOUT: &'static str;
     /// Its settings, beside [`COMMON_SETTINGS`].
     const SETTINGS: &'static [Setting];
+    /// Everything it counts and measures; where several parts do, each has a table.
+    const METRICS: &'static [&'static [Metric]];
     /// Most threads it makes use of.
     const THREADS_MAX: usize;
 
@@ -106,7 +109,7 @@ pub fn settings_help(settings: &[Setting]) -> String {
 }
 
 fn serve<R: Role>(config: R::Config) -> Result<(), Box<dyn Error>> {
-    let metrics = telemetry::init_metrics()?;
+    let metrics = telemetry::init_metrics(R::NAME, R::METRICS)?;
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(R::THREADS_MAX));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)

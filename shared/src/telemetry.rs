@@ -3,26 +3,34 @@
 //! Logs carry ids, never bodies, secrets or personal data. Metric names and units follow Prometheus:
 //! `tollgate_<subject>_<what>_<unit>`, counters end in `_total`.
 
+pub mod process;
+
 use std::time::Duration;
 
-use metrics::{Unit, describe_gauge, gauge};
+use metrics::gauge;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Env;
+use crate::metric::{self, Kind, Label, Metric};
 
 /// Seconds from acceptance to commit; also the name of the histogram with the finest steps.
 pub const COMMIT_LATENCY: &str = "tollgate_event_commit_latency_seconds";
 
-const MEMORY: &str = "process_resident_memory_bytes";
+const BUILD_INFO: &str = "tollgate_build_info";
+
+/// What every role shows, beside [`process::METRICS`].
+pub const METRICS: &[Metric] = &[Metric::gauge(
+    BUILD_INFO,
+    "Always 1; which build of which role this is.",
+    &[
+        Label::configured("role", "`ingest`, `worker`, `api`"),
+        Label::configured("version", "the release"),
+    ],
+)];
+
 /// How often [`keep`] does its work.
 const KEEP_EVERY: Duration = Duration::from_millis(250);
-/// First upper bound of every duration histogram, seconds.
-const FIRST_BOUND: f64 = 0.000_5;
-/// Bounds grow by a quarter each: a quantile read from them is off by at most that.
-const STEP: f64 = 1.25;
-/// Covers up to about 100 s.
-const BOUNDS: i32 = 56;
 
 /// Starts logging to stderr, as `TOLLGATE_LOG` and `TOLLGATE_LOG_FORMAT` say. A second call does nothing.
 pub fn init_logs(env: &Env) {
@@ -42,57 +50,30 @@ pub fn init_logs(env: &Env) {
     drop(result);
 }
 
-/// Starts collecting metrics; the handle renders them for `/metrics`.
+/// Starts collecting the metrics of a role, all of them described and shown from the start; the handle renders them for
+/// `/metrics`.
 ///
 /// # Errors
 /// When another recorder is installed in this process.
-pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &duration_bounds())?
-        .install_recorder()
+pub fn init_metrics(role: &'static str, tables: &[&[Metric]]) -> Result<PrometheusHandle, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for metric in tables.iter().copied().flatten() {
+        if let Kind::Histogram(bounds) = metric.kind {
+            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)?;
+        }
+    }
+    let handle = builder.install_recorder()?;
+    metric::register(&[METRICS]);
+    metric::register(tables);
+    gauge!(BUILD_INFO, "role" => role, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
 }
 
-/// Looks after the metrics of a process until dropped: sums up samples, which are all kept until somebody
-/// does, and measures the process's memory.
+/// Sums up samples until dropped; all of them are kept until somebody does.
 pub async fn keep(metrics: PrometheusHandle) {
-    describe_gauge!(MEMORY, Unit::Bytes, "Resident memory.");
     let mut ticks = tokio::time::interval(KEEP_EVERY);
     loop {
         ticks.tick().await;
         metrics.run_upkeep();
-        if let Some(bytes) = std::fs::read_to_string("/proc/self/status")
-            .ok()
-            .as_deref()
-            .and_then(resident_bytes)
-        {
-            gauge!(MEMORY).set(bytes);
-        }
-    }
-}
-
-/// `None` where there is no `/proc`.
-fn resident_bytes(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024.0)
-}
-
-/// Upper bounds of duration histograms, seconds.
-#[must_use]
-pub fn duration_bounds() -> Vec<f64> {
-    (0..BOUNDS).map(|step| FIRST_BOUND * STEP.powi(step)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_from_its_line() {
-        assert_eq!(
-            resident_bytes("VmHWM:\t 9 kB\nVmRSS:\t    2048 kB\nX: 1\n"),
-            Some(2_097_152.0)
-        );
-        assert_eq!(resident_bytes("Name: x\n"), None);
     }
 }

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::chunk::Pipeline;
 use crate::claims;
+use crate::report;
 use crate::waiting::{Chunk, Waiting};
 
 /// The condition of a worker that was told to end.
@@ -130,6 +131,7 @@ impl BackendConfig for Streams {
 /// [`WorkerError`] when apalis gives up, which our backend never asks of it.
 pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), WorkerError> {
     let (stop, readiness) = (pipeline.stop.clone(), pipeline.readiness.clone());
+    report::slots(concurrency);
     let keeper_stop = tokio_util::sync::CancellationToken::new();
     let keeper = tokio::spawn(claims::keep(
         pipeline.consumer.clone(),
@@ -145,6 +147,7 @@ pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), Wo
     let result = worker
         .run_until(async move {
             stop.cancelled().await;
+            report::draining();
             readiness.set(STOPPING, Some("told to end".to_owned()));
             Ok::<(), WorkerError>(())
         })

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::item::{Fate, Item};
+use crate::meters::{self, Busy};
 use crate::park::Failure;
 use crate::pause::pauses;
 use crate::report;
@@ -63,8 +64,14 @@ impl Pipeline {
     /// Takes a chunk all the way. Returns when every entry's fate is committed, or handed back.
     pub async fn run(&self, mut chunk: Chunk) {
         let started = Instant::now();
+        let _busy = Busy::new();
         let entries = std::mem::take(&mut chunk.entries);
         let count = entries.len();
+        let received = entries.iter().filter_map(|it| it.entry.as_ref().ok());
+        report::begun(
+            received.map(|entry| entry.meta.received_at_ms),
+            self.clock.unix_ms(),
+        );
         #[cfg(feature = "planted-bugs")]
         if shared::planted::is_planted("acknowledge-before-commit") {
             let ids = entries.iter().map(|claimed| claimed.id).collect();
@@ -105,10 +112,14 @@ impl Pipeline {
                 }
                 Ok(Ok(Err(error))) => {
                     report::transient(&error);
+                    report::retried(error.retry_reason());
                     error.message()
                 }
                 Ok(Err(panic)) => return Verdict::Culprit(Failure::panic(panic.as_ref())),
-                Err(_) => "postgres did not answer in time".to_owned(),
+                Err(_) => {
+                    report::retried(meters::TIMEOUT);
+                    "postgres did not answer in time".to_owned()
+                }
             };
             report::waiting(&self.readiness, POSTGRES, &trouble);
             if !is_forgiven {

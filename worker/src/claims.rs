@@ -167,12 +167,7 @@ impl Source {
         }
         self.was_take_over = true;
         self.was_alone = chunk[0].deliveries > 2;
-        tracing::info!(
-            entries = chunk.len(),
-            deliveries = chunk[0].deliveries,
-            "took over run-out leases"
-        );
-        metrics::counter!("tollgate_worker_taken_over_total").increment(chunk.len() as u64);
+        report::taken_over(chunk.len(), chunk[0].deliveries);
         Ok(Some(chunk))
     }
 

@@ -9,8 +9,10 @@ mod backend;
 pub mod chunk;
 pub mod claims;
 pub mod config;
+mod event_types;
 pub mod handlers;
 pub mod item;
+mod meters;
 mod news;
 pub mod park;
 mod pause;
@@ -28,6 +30,7 @@ pub mod transact;
 pub mod view;
 pub mod waiting;
 mod watchdog;
+mod watcher;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +39,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use shared::admin::{self, Readiness};
 use shared::clock::Clock;
 use shared::config::{ConfigError, Env, Setting};
-use shared::queue::{Consumer, Keys, Leases, QueueError};
+use shared::metric::Metric;
+use shared::queue::{Consumer, Keys, Leases, Link, QueueError, RESPONSE_TIMEOUT, survey};
 use shared::role::Role;
 use shared::state_cache::StateCache;
 use store::{SchemaError, Store, StoreError};
@@ -52,8 +56,13 @@ use replayer::Replayer;
 use sweeper::Sweeper;
 use tokio::task::JoinSet;
 
+pub use meters::METRICS;
+
 /// How often a worker that cannot reach Postgres looks again before it starts.
 const SCHEMA_RETRY: Duration = Duration::from_secs(1);
+
+/// The queue has one shard so far.
+const SHARD: u16 = 0;
 
 /// Why a worker does not run.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +126,6 @@ async fn work(
     readiness: Readiness,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
-    report::init();
     watchdog::start();
     let store = Store::for_working(&config.database_url, config.connections_max())?
         .asking(config.stripe.is_some())
@@ -126,7 +134,7 @@ async fn work(
             &config.common.redis_url,
             &config.common.redis_prefix,
         )?);
-    let keys = Keys::new(&config.common.redis_prefix, 0);
+    let keys = Keys::new(&config.common.redis_prefix, SHARD);
     let consumer = Consumer::new(&config.common.redis_url, keys, consumer_name(&clock))?;
     if !wait_for_schema(&store, &readiness, &stop).await? {
         return Ok(());
@@ -158,7 +166,7 @@ async fn work(
     if let Some(refetcher) = refetcher(config, &pipeline)? {
         background.spawn(refetcher.run(reckoner_stop.clone()));
     }
-    let mut periodic = spawn_periodic(config, &pipeline);
+    let mut periodic = spawn_periodic(config, &pipeline)?;
     let result = backend::run(pipeline, config.concurrency as usize).await;
     // Not before: the last chunk left marks, too.
     reckoner_stop.cancel();
@@ -175,7 +183,6 @@ fn refetcher(config: &WorkerConfig, pipeline: &Pipeline) -> Result<Option<Refetc
         tracing::info!("no STRIPE_API_KEY: what events cannot tell stays open");
         return Ok(None);
     };
-    stripe_api::init();
     let client = stripe_api::Client::new(settings, pipeline.clock.clone())?;
     let (redis_url, prefix) = (&config.common.redis_url, &config.common.redis_prefix);
     let budget = stripe_api::Budget::new(redis_url, prefix, client.mode())?;
@@ -188,7 +195,7 @@ fn refetcher(config: &WorkerConfig, pipeline: &Pipeline) -> Result<Option<Refetc
 }
 
 /// What runs beside the events, until the role is asked to stop.
-fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> JoinSet<()> {
+fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> Result<JoinSet<()>, WorkerError> {
     let auditor = Auditor {
         store: pipeline.store.clone(),
         outstanding_max: config.policy.outstanding_max,
@@ -207,7 +214,11 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> JoinSet<()> {
     periodic.spawn(replayer.run(pipeline.stop.clone()));
     periodic.spawn(auditor.run(pipeline.stop.clone()));
     periodic.spawn(sweeper.run(pipeline.stop.clone()));
-    periodic
+    periodic.spawn(watcher::watch(pipeline.store.clone(), pipeline.stop.clone()));
+    let link = Link::new(&config.common.redis_url, RESPONSE_TIMEOUT)?;
+    let shards = vec![(SHARD, Keys::new(&config.common.redis_prefix, SHARD))];
+    periodic.spawn(survey::watch(link, shards, pipeline.clock.clone()));
+    Ok(periodic)
 }
 
 /// Waits for Postgres; an unsuitable schema is an error. `false` when asked to stop before.
@@ -248,6 +259,8 @@ impl Role for Worker {
     const NAME: &'static str = "worker";
     const ABOUT: &'static str = "Claims events from Redis and applies each exactly once in effect to Postgres. Run as many as you like.";
     const SETTINGS: &'static [Setting] = config::SETTINGS;
+    const METRICS: &'static [&'static [Metric]] =
+        &[METRICS, survey::METRICS, store::METRICS, stripe_api::METRICS];
     const THREADS_MAX: usize = 16;
 
     fn configure(env: &Env) -> Result<WorkerConfig, ConfigError> {

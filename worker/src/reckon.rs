@@ -86,7 +86,9 @@ async fn reckon_marks(
     users.extend(owners);
     users.sort();
     users.dedup();
-    news.extend(tx.reckon_users(&users).await?.iter().map(news::of_user));
+    let moved = tx.reckon_users(&users).await?;
+    report::moved(&moved);
+    news.extend(moved.iter().map(news::of_user));
     let (told, mut wanted) = reckon_sources(&mut tx, &sources, policy).await?;
     news.extend(told);
     tx.tell(&news).await?;

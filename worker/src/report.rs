@@ -1,4 +1,5 @@
-//! What the worker tells the outside: metrics and logs, in one place, so that names and labels stay one set.
+//! What the worker tells the outside: every count and every line of its log is here, so that words stay one set. What
+//! there is to count is listed in [`crate::meters`].
 
 use std::time::Duration;
 
@@ -6,79 +7,40 @@ use domain::credits::{Problem, Target};
 use metrics::{counter, gauge, histogram};
 use shared::admin::Readiness;
 use shared::queue::QueueError;
-use shared::telemetry::COMMIT_LATENCY;
 use store::check::{LedgerGauges, RULES, Violation};
-use store::dead::Outcome;
-use store::{Due, Status, StoreError};
+use store::{Due, Sizes, Status, StoreError, UserChange};
 
-use crate::handlers::HANDLERS;
 use crate::item::{Fate, Item};
+use crate::meters::{self, Outcome, STATUSES, meters};
 use crate::park::Failure;
 use crate::read::Reading;
-use crate::sweeper::JOBS;
-
-/// Every value of the `outcome` label.
-const OUTCOMES: [&str; 4] = ["applied", "ignored", "parked", "duplicate"];
-
-/// Shows all counters at zero, so that a rate can be taken from the first event on.
-pub(crate) fn init() {
-    for outcome in OUTCOMES {
-        counter!("tollgate_events_total", "outcome" => outcome).absolute(0);
-    }
-    for kind in ["grant", "topup", "refund", "dispute", "free", "expire"] {
-        counter!("tollgate_credit_transfers_total", "kind" => kind).absolute(0);
-    }
-    let kinds = HANDLERS.iter().map(|handler| handler.kind.as_str());
-    for what in kinds.chain(["subscription_status"]) {
-        counter!("tollgate_drift_total", "what" => what).absolute(0);
-    }
-    for outcome in ["answered", "given_up", "refused"] {
-        counter!("tollgate_refetches_total", "outcome" => outcome).absolute(0);
-    }
-    for outcome in OUTCOMES {
-        counter!("tollgate_replayed_total", "outcome" => outcome).absolute(0);
-    }
-    for rule in RULES {
-        gauge!("tollgate_ledger_violations", "rule" => rule).set(0.0);
-    }
-    for problem in Problem::WORDS {
-        gauge!("tollgate_money_problems", "problem" => problem).set(0.0);
-    }
-    for job in JOBS {
-        counter!("tollgate_swept_total", "job" => job).absolute(0);
-    }
-    counter!("tollgate_free_grants_refused_total").absolute(0);
-    gauge!("tollgate_postgres_durable").set(1.0);
-    counter!("tollgate_marks_set_aside_total").absolute(0);
-    counter!("tollgate_reckoned_subjects_total").absolute(0);
-    counter!("tollgate_worker_contention_total").absolute(0);
-    counter!("tollgate_ties_guessed_total").absolute(0);
-    counter!("tollgate_worker_acknowledge_failures_total").absolute(0);
-    counter!("tollgate_worker_left_for_newer_total").absolute(0);
-}
 
 /// A chunk is done.
 pub(crate) fn chunk(entries: usize, took: Duration) {
-    histogram!("tollgate_worker_chunk_duration_seconds").record(took.as_secs_f64());
-    counter!("tollgate_worker_chunks_total").increment(1);
-    counter!("tollgate_worker_chunk_entries_total").increment(entries as u64);
+    histogram!(meters::CHUNK_DURATION).record(took.as_secs_f64());
+    counter!(meters::CHUNKS).increment(1);
+    counter!(meters::CHUNK_ENTRIES).increment(entries as u64);
+}
+
+/// Work begins on events that were accepted at these times.
+pub(crate) fn begun(received_at_ms: impl Iterator<Item = i64>, now_ms: i64) {
+    received_at_ms.for_each(|at| meters().waited(now_ms.saturating_sub(at)));
 }
 
 /// A batch is committed.
 pub(crate) fn fates(batch: &[Item], fates: &[Fate], now_ms: i64) {
+    let meters = meters();
     for (item, fate) in batch.iter().zip(fates) {
-        let outcome = match fate {
-            Fate::Settled(status) => status.as_str(),
-            Fate::Duplicate => "duplicate",
-        };
         if let (Fate::Settled(Status::Parked), Reading::Park(failure)) = (fate, &item.reading) {
             parked(item, failure);
         }
-        counter!("tollgate_events_total", "outcome" => outcome).increment(1);
+        let envelope = item.entry().map(|entry| &entry.meta.envelope);
+        meters.event(envelope.map_or("", |it| &it.event_type), outcome(fate));
         if let (Fate::Settled(status), Some(entry)) = (fate, item.entry()) {
             drift(item);
             let waited = u64::try_from(now_ms.saturating_sub(entry.meta.received_at_ms)).unwrap_or(0);
-            histogram!(COMMIT_LATENCY).record(Duration::from_millis(waited).as_secs_f64());
+            meters.commit_latency.record(Duration::from_millis(waited));
+            meters.attempts.record(f64::from(item.deliveries));
             let envelope = &entry.meta.envelope;
             tracing::debug!(
                 event = envelope.id,
@@ -91,13 +53,22 @@ pub(crate) fn fates(batch: &[Item], fates: &[Fate], now_ms: i64) {
     }
 }
 
+fn outcome(fate: &Fate) -> Outcome {
+    match fate {
+        Fate::Settled(Status::Applied) => Outcome::Applied,
+        Fate::Settled(Status::Ignored) => Outcome::Ignored,
+        Fate::Settled(Status::Parked) => Outcome::Parked,
+        Fate::Duplicate => Outcome::Duplicate,
+    }
+}
+
 /// Stripe's objects are not what they used to be. Nothing is lost, but somebody should look before something is.
 fn drift(item: &Item) {
     let Reading::Snapshot(snapshot) = &item.reading else {
         return;
     };
     for noted in &item.drift {
-        counter!("tollgate_drift_total", "what" => snapshot.key.kind.as_str()).increment(1);
+        counter!(meters::DRIFT, "what" => snapshot.key.kind.as_str()).increment(1);
         tracing::debug!(
             event = snapshot.version.event_id,
             "drift in {}: {noted}",
@@ -124,25 +95,47 @@ fn parked(item: &Item, failure: &Failure) {
 
 /// Snapshots of one second could not be told apart: what stands is a guess, the same everywhere.
 pub(crate) fn guessed(ties: usize) {
-    counter!("tollgate_ties_guessed_total").increment(ties as u64);
+    counter!(meters::TIES_GUESSED).increment(ties as u64);
 }
 
 /// A transaction has to be tried again; perhaps because two workers were in each other's way.
 pub(crate) fn transient(error: &StoreError) {
+    store::retried(error);
     if error.is_contention() {
-        counter!("tollgate_worker_contention_total").increment(1);
+        counter!(meters::CONTENTION).increment(1);
     }
+}
+
+/// A batch of events is tried again, for a reason of [`meters::RETRIES`].
+pub(crate) fn retried(reason: &'static str) {
+    counter!(meters::RETRIES, "reason" => reason).increment(1);
+}
+
+/// Entries were taken over from a worker that showed no sign of life.
+pub(crate) fn taken_over(entries: usize, deliveries: u32) {
+    tracing::info!(entries, deliveries, "took over run-out leases");
+    counter!(meters::TAKEN_OVER).increment(entries as u64);
+}
+
+/// So many chunks can be worked on at a time.
+pub(crate) fn slots(slots: usize) {
+    gauge!(meters::SLOTS).set(u32::try_from(slots).map_or(f64::INFINITY, f64::from));
+}
+
+/// The worker was told to end.
+pub(crate) fn draining() {
+    gauge!(meters::DRAINING).set(1.0);
 }
 
 /// Redis could not be told. The entries come back and are absorbed.
 pub(crate) fn not_acknowledged(entries: usize, error: &QueueError) {
-    counter!("tollgate_worker_acknowledge_failures_total").increment(1);
+    counter!(meters::ACKNOWLEDGE_FAILURES).increment(1);
     tracing::warn!(entries, "not acknowledged: {error}");
 }
 
 /// A subscription has a status that is newer than this build.
 pub(crate) fn unknown_status(subscription: &str, status: &str) {
-    counter!("tollgate_drift_total", "what" => "subscription_status").increment(1);
+    counter!(meters::DRIFT, "what" => meters::SUBSCRIPTION_STATUS).increment(1);
     tracing::warn!(
         subscription,
         status,
@@ -153,8 +146,55 @@ pub(crate) fn unknown_status(subscription: &str, status: &str) {
 /// Credits were moved; what is still uncommitted may be counted twice after a failure.
 pub(crate) fn credits<'a>(transfers: impl IntoIterator<Item = &'a Target>) {
     for it in transfers {
-        counter!("tollgate_credit_transfers_total", "kind" => it.place.kind.as_str()).increment(1);
+        let kind = it.place.kind.as_str();
+        counter!(meters::TRANSFERS, "kind" => kind).increment(1);
+        let name = if it.credits > 0 {
+            meters::CREDITS_GIVEN
+        } else {
+            meters::CREDITS_TAKEN
+        };
+        counter!(name, "kind" => kind).increment(it.credits.unsigned_abs());
     }
+}
+
+/// Users stand elsewhere than before; what is still uncommitted may be counted twice after a failure.
+pub(crate) fn moved(changes: &[UserChange]) {
+    for it in changes.iter().filter(|it| it.before.state != it.after.state) {
+        let (from, to) = (it.before.state.as_str(), it.after.state.as_str());
+        counter!(meters::TRANSITIONS, "from" => from, "to" => to).increment(1);
+    }
+}
+
+/// How much there is of what.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+pub(crate) fn sizes(sizes: &Sizes) {
+    gauge!(meters::MIGRATION).set(sizes.migration as f64);
+    gauge!(meters::EVENTS_BYTES).set(sizes.events_bytes as f64);
+    for class in meters::CLASSES {
+        gauge!(meters::PARKED, "class" => class).set(of(&sizes.parked, class));
+    }
+}
+
+/// Subscriptions by status; statuses newer than this build are one.
+pub(crate) fn subscriptions(counts: &[(String, i64)]) {
+    let others = counts
+        .iter()
+        .filter(|(status, _)| !STATUSES.contains(&status.as_str()));
+    let others: i64 = others.map(|(_, count)| count).sum();
+    let counts = [counts, &[(meters::OTHER_STATUS.to_owned(), others)]].concat();
+    for status in STATUSES {
+        gauge!(meters::SUBSCRIPTIONS, "status" => status).set(of(&counts, status));
+    }
+}
+
+/// The count of a word; what is not listed is zero.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float; nobody reads its last digits beyond 2^53"
+)]
+fn of(tally: &[(String, i64)], word: &str) -> f64 {
+    let found = tally.iter().find(|(known, _)| known == word);
+    found.map_or(0.0, |(_, count)| *count as f64)
 }
 
 /// The ledger, as it is.
@@ -163,26 +203,22 @@ pub(crate) fn credits<'a>(transfers: impl IntoIterator<Item = &'a Target>) {
     reason = "a gauge is a float; nobody reads its last digits beyond 2^53"
 )]
 pub(crate) fn ledger(ledger: &LedgerGauges, outstanding_max: Option<i64>) {
-    let of = |tally: &[(String, i64)], word: &str| {
-        let found = tally.iter().find(|(known, _)| known == word);
-        found.map_or(0.0, |(_, count)| *count as f64)
-    };
     for rule in RULES {
-        gauge!("tollgate_ledger_violations", "rule" => rule).set(of(&ledger.violations, rule));
+        gauge!(meters::LEDGER_VIOLATIONS, "rule" => rule).set(of(&ledger.violations, rule));
     }
     for problem in Problem::WORDS {
-        gauge!("tollgate_money_problems", "problem" => problem).set(of(&ledger.problems, problem));
+        gauge!(meters::MONEY_PROBLEMS, "problem" => problem).set(of(&ledger.problems, problem));
     }
-    gauge!("tollgate_ledger_outstanding_credits").set(ledger.outstanding as f64);
-    gauge!("tollgate_ledger_check_age_seconds").set(ledger.check_age_seconds);
+    gauge!(meters::LEDGER_OUTSTANDING).set(ledger.outstanding as f64);
+    gauge!(meters::LEDGER_CHECK_AGE).set(ledger.check_age_seconds);
     if let Some(most) = outstanding_max {
-        gauge!("tollgate_ledger_capacity_left_credits").set((most - ledger.outstanding_own) as f64);
+        gauge!(meters::LEDGER_CAPACITY).set((most - ledger.outstanding_own) as f64);
     }
 }
 
 /// Whether Postgres keeps through a crash what it confirms; said whenever that changes.
 pub(crate) fn durability(unsafe_settings: &[String]) {
-    gauge!("tollgate_postgres_durable").set(if unsafe_settings.is_empty() { 1.0 } else { 0.0 });
+    gauge!(meters::POSTGRES_DURABLE).set(if unsafe_settings.is_empty() { 1.0 } else { 0.0 });
     if unsafe_settings.is_empty() {
         tracing::info!("postgres keeps what it confirms");
     } else {
@@ -205,12 +241,12 @@ pub(crate) fn violation(it: &Violation) {
 
 /// A job of the sweeper is done.
 pub(crate) fn swept(job: &'static str, rows: u64) {
-    counter!("tollgate_swept_total", "job" => job).increment(rows);
+    counter!(meters::SWEPT, "job" => job).increment(rows);
 }
 
 /// Free credits were not given: the platform has none left.
 pub(crate) fn free_refused(grants: usize) {
-    counter!("tollgate_free_grants_refused_total").increment(grants as u64);
+    counter!(meters::FREE_REFUSED).increment(grants as u64);
     if grants > 0 {
         tracing::warn!(grants, "no free credits are left to give");
     }
@@ -224,13 +260,13 @@ pub(crate) fn not_now(what: &str, error: &StoreError) {
 
 /// A batch of marks is reckoned.
 pub(crate) fn reckoned(subjects: usize, took: Duration) {
-    histogram!("tollgate_reckon_duration_seconds").record(took.as_secs_f64());
-    counter!("tollgate_reckoned_subjects_total").increment(subjects as u64);
+    histogram!(meters::RECKON_DURATION).record(took.as_secs_f64());
+    counter!(meters::RECKONED).increment(subjects as u64);
 }
 
 /// Stripe answered.
 pub(crate) fn refetched(items: &[Item], fates: &[Fate]) {
-    counter!("tollgate_refetches_total", "outcome" => "answered").increment(1);
+    counter!(meters::REFETCHES, "outcome" => "answered").increment(1);
     for (item, fate) in items.iter().zip(fates) {
         if let (Fate::Settled(Status::Parked), Reading::Park(failure)) = (fate, &item.reading) {
             parked(item, failure);
@@ -239,10 +275,10 @@ pub(crate) fn refetched(items: &[Item], fates: &[Fate]) {
 }
 
 /// Dead letters were run again.
-pub(crate) fn replayed(items: &[Item], outcomes: &[Outcome]) {
+pub(crate) fn replayed(items: &[Item], outcomes: &[store::dead::Outcome]) {
     for (item, outcome) in items.iter().zip(outcomes) {
-        counter!("tollgate_replayed_total", "outcome" => outcome.as_str()).increment(1);
-        if let (Outcome::Parked, Reading::Park(failure)) = (outcome, &item.reading) {
+        counter!(meters::REPLAYED, "outcome" => outcome.as_str()).increment(1);
+        if let (store::dead::Outcome::Parked, Reading::Park(failure)) = (outcome, &item.reading) {
             parked(item, failure);
         }
     }
@@ -250,7 +286,7 @@ pub(crate) fn replayed(items: &[Item], outcomes: &[Outcome]) {
 
 /// An object will not be asked for again.
 pub(crate) fn not_refetched(due: &Due, error: &str) {
-    counter!("tollgate_refetches_total", "outcome" => "given_up").increment(1);
+    counter!(meters::REFETCHES, "outcome" => "given_up").increment(1);
     tracing::warn!(
         object = due.key.id,
         kind = due.key.kind.as_str(),
@@ -261,13 +297,13 @@ pub(crate) fn not_refetched(due: &Due, error: &str) {
 
 /// The API key does not do.
 pub(crate) fn refused(error: &str) {
-    counter!("tollgate_refetches_total", "outcome" => "refused").increment(1);
+    counter!(meters::REFETCHES, "outcome" => "refused").increment(1);
     tracing::error!("Stripe refuses STRIPE_API_KEY: {error}");
 }
 
 /// Something marked cannot be reckoned.
 pub(crate) fn not_reckoned(error: &StoreError) {
-    counter!("tollgate_marks_set_aside_total").increment(1);
+    counter!(meters::MARKS_SET_ASIDE).increment(1);
     tracing::error!(
         cause = error.cause(),
         "cannot reckon, set aside: {}",

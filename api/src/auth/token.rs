@@ -32,6 +32,23 @@ pub(crate) enum TokenError {
     UnknownKey,
 }
 
+impl TokenError {
+    /// What [`Self::reason`] says.
+    pub(crate) const REASONS: [&'static str; 5] =
+        ["missing", "invalid", "expired", "elsewhere", "unknown_key"];
+
+    /// The label of metrics.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Invalid => "invalid",
+            Self::Expired => "expired",
+            Self::Elsewhere => "elsewhere",
+            Self::UnknownKey => "unknown_key",
+        }
+    }
+}
+
 /// What a token must be like.
 pub(super) struct Expected<'a> {
     pub algorithm: Algorithm,

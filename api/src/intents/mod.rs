@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::problem::{Kind, Problem};
 
 pub(crate) use finisher::finish;
+pub(crate) use send::OUTCOMES;
 
 /// How long whoever asks Stripe has the intent to themselves; longer than asking may take.
 const LEASE: Duration = Duration::from_secs(20);

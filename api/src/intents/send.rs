@@ -152,6 +152,17 @@ fn pause(attempts: i32) -> Duration {
     PAUSE.saturating_mul(1 << doublings).min(PAUSE_MAX)
 }
 
+/// What can come of asking Stripe to do something, as [`outcome`] says it.
+pub(crate) const OUTCOMES: [&str; 7] = [
+    "done",
+    "unknown",
+    "kept",
+    "declined",
+    "refused",
+    "key_reused",
+    "not_allowed",
+];
+
 fn outcome(asked: &Result<Done, WriteError>) -> &'static str {
     match asked {
         Ok(_) => "done",

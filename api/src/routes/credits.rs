@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::extract::{Body, Path, Query, whole};
 use crate::idempotency::IdempotencyKey;
+use crate::meters;
 use crate::problem::{Kind, Problem};
 
 /// Most credits spent at once.
@@ -258,20 +259,30 @@ pub(crate) fn reason(text: Option<&str>) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// What can be spent now, or why nothing was taken.
+/// What can be spent now, or why nothing was taken; either is counted.
 pub(crate) fn refused(outcome: Spend, credits: i64) -> Result<i64, Problem> {
     match outcome {
-        Spend::Spent { available } | Spend::Repeated { available } => Ok(available),
+        Spend::Spent { available } => {
+            meters::consumed(credits);
+            Ok(available)
+        }
+        Spend::Repeated { available } => Ok(available),
         Spend::Conflict => {
             Err(Kind::KEY_REUSED.because("this key has taken another amount, or from another user"))
         }
-        Spend::Insufficient { available } => Err(Kind::INSUFFICIENT
-            .because("buy credits, or spend fewer")
-            .with("available", available)
-            .with("missing", credits - available)),
-        Spend::Owing { balance } => Err(Kind::OWING
-            .because("credits were refunded after they were spent")
-            .with("balance", balance)
-            .with("missing", credits.saturating_sub(balance))),
+        Spend::Insufficient { available } => {
+            meters::rejected("insufficient", credits);
+            Err(Kind::INSUFFICIENT
+                .because("buy credits, or spend fewer")
+                .with("available", available)
+                .with("missing", credits - available))
+        }
+        Spend::Owing { balance } => {
+            meters::rejected("owing", credits);
+            Err(Kind::OWING
+                .because("credits were refunded after they were spent")
+                .with("balance", balance)
+                .with("missing", credits.saturating_sub(balance)))
+        }
     }
 }

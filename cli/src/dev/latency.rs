@@ -67,16 +67,22 @@ impl Histogram {
     }
 }
 
-/// Reads how many events had which outcome.
+/// Reads how many events had which outcome, of whatever type.
 #[must_use]
 pub(super) fn outcomes(text: &str) -> Outcomes {
     let outcome = |line: &str| {
-        let (outcome, count) = line
-            .strip_prefix("tollgate_events_total{outcome=\"")?
-            .split_once("\"} ")?;
-        Some((outcome.to_owned(), count.trim().parse().ok()?))
+        let (labels, count) = line.strip_prefix("tollgate_events_total{")?.split_once("} ")?;
+        let (_, outcome) = labels.split_once("outcome=\"")?;
+        Some((
+            outcome.split('"').next()?.to_owned(),
+            count.trim().parse::<u64>().ok()?,
+        ))
     };
-    text.lines().filter_map(outcome).collect()
+    let mut outcomes = Outcomes::new();
+    for (outcome, count) in text.lines().filter_map(outcome) {
+        *outcomes.entry(outcome).or_default() += count;
+    }
+    outcomes
 }
 
 #[cfg(test)]
@@ -89,8 +95,9 @@ tollgate_event_commit_latency_seconds_bucket{le=\"0.002\"} 50
 tollgate_event_commit_latency_seconds_bucket{le=\"0.004\"} 100
 tollgate_event_commit_latency_seconds_bucket{le=\"+Inf\"} 100
 tollgate_event_commit_latency_seconds_sum 0.2
-tollgate_events_total{outcome=\"applied\"} 90
-tollgate_events_total{outcome=\"ignored\"} 10
+tollgate_events_total{event_type=\"invoice.paid\",outcome=\"applied\"} 60
+tollgate_events_total{event_type=\"other\",outcome=\"applied\"} 30
+tollgate_events_total{event_type=\"other\",outcome=\"ignored\"} 10
 ";
 
     #[test]

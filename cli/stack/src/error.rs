@@ -5,13 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// One of the two servers.
+/// One of the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Software {
     /// The queue.
     Redis,
     /// The system of record.
     Postgres,
+    /// Who looks at metrics; only tests need it.
+    Prometheus,
 }
 
 impl Software {
@@ -21,6 +23,7 @@ impl Software {
         match self {
             Self::Redis => "REDIS_URL",
             Self::Postgres => "DATABASE_URL",
+            Self::Prometheus => "PROMETHEUS_URL",
         }
     }
 
@@ -29,6 +32,7 @@ impl Software {
         match self {
             Self::Redis => "redis",
             Self::Postgres => "postgres",
+            Self::Prometheus => "prometheus",
         }
     }
 
@@ -44,6 +48,11 @@ impl Software {
                    Fedora, RHEL:    sudo dnf install postgresql-server\n  \
                    macOS:           brew install postgresql@17"
             }
+            Self::Prometheus => {
+                "  Debian, Ubuntu:  sudo apt-get install prometheus\n  \
+                   Fedora, RHEL:    sudo dnf install golang-github-prometheus\n  \
+                   macOS:           brew install prometheus"
+            }
         }
     }
 }
@@ -53,6 +62,7 @@ impl fmt::Display for Software {
         f.write_str(match self {
             Self::Redis => "Redis",
             Self::Postgres => "Postgres",
+            Self::Prometheus => "Prometheus",
         })
     }
 }

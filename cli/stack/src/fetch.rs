@@ -261,8 +261,10 @@ impl Apt<'_> {
     }
 
     fn packages(&self, software: Software) -> Result<Vec<String>, String> {
-        if software == Software::Redis {
-            return Ok(vec!["redis-server".to_owned(), "redis-tools".to_owned()]);
+        match software {
+            Software::Redis => return Ok(vec!["redis-server".to_owned(), "redis-tools".to_owned()]),
+            Software::Prometheus => return Ok(vec!["prometheus".to_owned()]),
+            Software::Postgres => {}
         }
         let mut command = self.command("apt-cache");
         command.args(["depends", "postgresql"]);

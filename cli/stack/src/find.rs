@@ -16,6 +16,8 @@ use crate::{Software, StackError, fetch};
 const OLDEST_REDIS: Version = Version { major: 6, minor: 2 };
 /// lz4 compression of columns came with Postgres 14.
 const OLDEST_POSTGRES: Version = Version { major: 14, minor: 0 };
+/// `promtool check metrics` and unit tests of rules, as they are used here.
+const OLDEST_PROMETHEUS: Version = Version { major: 2, minor: 40 };
 /// Asking a program for its version reads one file; a cold disk may be slow.
 const VERSION_LIMIT: Duration = Duration::from_secs(20);
 /// Directories whose children, one per Postgres version, hold `bin`.
@@ -208,6 +210,9 @@ fn check(wanted: &Wanted<'_>, path: &Path, libraries: Option<OsString>) -> Resul
     if wanted.software == Software::Postgres && !program.sibling("initdb").path.is_file() {
         return Err("there is no initdb beside it".to_owned());
     }
+    if wanted.software == Software::Prometheus && !program.sibling("promtool").path.is_file() {
+        return Err("there is no promtool beside it".to_owned());
+    }
     if let (Some(user), Some(dir)) = (wanted.user, program.path.parent())
         && !user.can_enter(dir)
     {
@@ -229,6 +234,7 @@ fn suits(wanted: &Wanted<'_>, version: Version) -> Result<(), String> {
     let oldest = match wanted.software {
         Software::Redis => OLDEST_REDIS,
         Software::Postgres => OLDEST_POSTGRES,
+        Software::Prometheus => OLDEST_PROMETHEUS,
     };
     if version < oldest {
         return Err(format!("version {version} is older than {oldest}"));
@@ -265,6 +271,7 @@ fn server_names(software: Software) -> &'static [&'static str] {
     match software {
         Software::Redis => &["redis-server", "valkey-server"],
         Software::Postgres => &["postgres"],
+        Software::Prometheus => &["prometheus"],
     }
 }
 
@@ -359,6 +366,7 @@ mod tests {
                 "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64\n",
                 (7, 0),
             ),
+            ("prometheus, version 2.42.0+ds (branch: debian/sid)\n", (2, 42)),
             (
                 "Valkey server v=8.1.1 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64\n",
                 (8, 1),

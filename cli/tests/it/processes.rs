@@ -166,11 +166,11 @@ async fn a_worker_that_slept_past_its_lease_changes_nothing_and_goes_on() {
     let before = rig.text(DIGEST).await;
 
     sleeper.signal(Signal::CONT);
-    let duplicates = r#"tollgate_events_total{outcome="duplicate"}"#;
+    let duplicates = r#"tollgate_events_total{event_type="customer.updated",outcome="duplicate"}"#;
     // The chunk that waited may have been on its way in the very read that the stop interrupted.
     let awake = wait_for(async || http::metric(&admin, duplicates).await >= BEGUN as u64);
     assert!(awake.await, "{}", sleeper.stderr());
-    let applied = r#"tollgate_events_total{outcome="applied"}"#;
+    let applied = r#"tollgate_events_total{event_type="customer.updated",outcome="applied"}"#;
     assert_eq!(http::metric(&admin, applied).await, 0);
     assert_eq!(rig.text(DIGEST).await, before, "the late one wrote something");
 

@@ -7,12 +7,13 @@ use std::sync::{OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ingest::{IngestConfig, Server};
+use ingest::{Ingest, IngestConfig, Server};
 use metrics_exporter_prometheus::PrometheusHandle;
 use shared::clock::Clock;
 use shared::config::Env;
 use shared::entry::Entry;
 use shared::queue::{Consumer, Keys};
+use shared::role::Role;
 use stack::{RedisOptions, RedisServer};
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +64,9 @@ pub(crate) fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
 fn metrics() -> PrometheusHandle {
     static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
     METRICS
-        .get_or_init(|| shared::telemetry::init_metrics().expect("the only recorder"))
+        .get_or_init(|| {
+            shared::telemetry::init_metrics("ingest", Ingest::METRICS).expect("the only recorder")
+        })
         .clone()
 }
 

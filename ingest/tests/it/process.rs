@@ -252,6 +252,12 @@ fn every_counter_is_there_before_anything_happened() {
         "tollgate_ingest_large_bodies_total 0",
         "tollgate_ingest_accepting 1",
         "tollgate_ingest_connections 0",
+        "tollgate_ingest_in_flight 0",
+        "tollgate_ingest_last_accepted_timestamp_seconds 0",
+        "tollgate_ingest_payload_bytes_count 0",
+        "tollgate_ingest_delivery_delay_seconds_bucket{le=\"5\"} 0",
+        "tollgate_ingest_enqueue_duration_seconds_count 0",
+        r#"tollgate_build_info{role="ingest",version="#,
         "process_resident_memory_bytes ",
     ] {
         assert!(metrics.contains(series), "{series}: {metrics}");

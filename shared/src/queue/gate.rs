@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Depth, Durability, DurabilityReport, Keys, Link, QueueError, RESPONSE_TIMEOUT, depth};
 use crate::clock::Clock;
 
+/// The gauge that says whether the gate is open; ingest's table has it.
+pub const ACCEPTING: &str = "tollgate_ingest_accepting";
+
 /// How often Redis is asked.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Share of `maxmemory` above which nothing more is accepted, in percent: the workers' own commands
@@ -148,7 +151,6 @@ impl Gate {
         loop {
             let state = match look(&mut link, &keys, &clock).await {
                 Ok((report, depth)) => {
-                    export(&report, depth);
                     self.syncs.set(report.provides == Durability::Always);
                     judge(&report, depth, limits)
                 }
@@ -180,7 +182,7 @@ impl Gate {
             None if changed => tracing::info!("accepting events"),
             _ => {}
         }
-        gauge!("tollgate_ingest_accepting").set(if state.is_none() { 1.0 } else { 0.0 });
+        gauge!(ACCEPTING).set(if state.is_none() { 1.0 } else { 0.0 });
         *current = state;
     }
 }
@@ -213,23 +215,6 @@ fn judge(report: &DurabilityReport, depth: Depth, limits: GateLimits) -> Option<
     }
     let nearly_full = report.memory_bytes_max / 100 * MEMORY_PERCENT_MAX;
     (report.memory_bytes_max > 0 && report.memory_bytes > nearly_full).then_some(Closed::Memory)
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "gauges are floats; counts stay far below 2^53"
-)]
-fn export(report: &DurabilityReport, depth: Depth) {
-    for level in [Durability::Unsafe, Durability::Everysec, Durability::Always] {
-        let is = if report.provides == level { 1.0 } else { 0.0 };
-        gauge!("tollgate_redis_durability", "level" => level.to_string()).set(is);
-    }
-    gauge!("tollgate_redis_replicas").set(f64::from(report.replicas));
-    gauge!("tollgate_redis_memory_bytes").set(report.memory_bytes as f64);
-    gauge!("tollgate_queue_entries").set(depth.entries as f64);
-    gauge!("tollgate_queue_in_flight_entries").set(depth.in_flight as f64);
-    gauge!("tollgate_queue_newer_entries").set(depth.newer as f64);
-    gauge!("tollgate_queue_oldest_age_seconds").set(depth.oldest_age_ms as f64 / 1000.0);
 }
 
 #[cfg(test)]

@@ -24,12 +24,13 @@ mod newer;
 mod producer;
 mod reply;
 mod scripts;
+pub mod survey;
 
 use std::time::Duration;
 
 pub use consumer::{Claimed, Consumer, Reader, Settled, StreamId};
 pub use durability::{Durability, DurabilityReport, ParseDurabilityError};
-pub use gate::{Closed, Gate, GateLimits};
+pub use gate::{ACCEPTING, Closed, Gate, GateLimits};
 pub use lease::Leases;
 pub use link::Link;
 pub use producer::{EnqueueError, Producer, Receipt};

@@ -49,6 +49,27 @@ impl StoreError {
         matches!(sqlstate(error).as_deref(), Some("40001" | "40P01"))
     }
 
+    /// The first two letters of the SQLSTATE, where Postgres gave one.
+    #[must_use]
+    pub fn sqlstate_class(&self) -> Option<String> {
+        let Self::Postgres(error) = self else { return None };
+        Some(sqlstate(error)?.get(..2)?.to_owned())
+    }
+
+    /// Why it is worth another try, in a word; one of [`Self::RETRY_REASONS`].
+    #[must_use]
+    pub fn retry_reason(&self) -> &'static str {
+        match self {
+            Self::Cache(_) => "state_cache",
+            _ if self.is_contention() => "serialization",
+            _ if self.sqlstate_class().is_some() => "database",
+            _ => "connection",
+        }
+    }
+
+    /// What [`Self::retry_reason`] says.
+    pub const RETRY_REASONS: [&'static str; 4] = ["serialization", "database", "connection", "state_cache"];
+
     /// The batch may be too much at once: a statement that ran out of time, a message that was too long. It may
     /// also be Postgres that is slow; smaller batches blame nobody.
     #[must_use]

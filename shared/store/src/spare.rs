@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor, PgConnection, PgPool, Postgres};
 
+use crate::meters;
+
 /// Longest a connection goes without the pool, which asks whether it is there and looks how old it is.
 const KEEP: Duration = Duration::from_secs(1);
 /// Longest a connection may take to begin or to roll back. One that leads nowhere never answers.
@@ -48,9 +50,14 @@ struct Turn(Spare);
 
 impl Turn {
     async fn acquire(self, pool: &PgPool) -> Result<Held, sqlx::Error> {
-        let connection = pool.acquire().await?;
+        let asked = Instant::now();
+        let connection = pool.acquire().await;
+        meters::acquired(&connection, asked.elapsed());
         let since = Instant::now();
-        Ok(Held { connection, since })
+        Ok(Held {
+            connection: connection?,
+            since,
+        })
     }
 }
 
@@ -108,6 +115,11 @@ impl Spare {
         if shelf.waiting == 0 && shelf.connections.len() < shelf.max {
             shelf.connections.extend(held);
         }
+    }
+
+    /// How many are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.lock().connections.len()
     }
 
     /// Gives all of them back, and keeps none from now on.

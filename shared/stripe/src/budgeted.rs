@@ -12,6 +12,7 @@ use crate::error::{Detail, FetchError, Limit};
 use crate::fetched::{Fetched, Listed};
 use crate::object::ObjectRef;
 use crate::request::{PaymentsOf, Request};
+use crate::telemetry;
 use crate::write_error::WriteError;
 
 /// Pause after a 429 that does not say how long. Stripe counts by the second.
@@ -103,7 +104,10 @@ impl Budgeted {
             };
             self.obey(request, &error).await;
             match request.again_after(tried, &error, noise()) {
-                Some(wait) => tokio::time::sleep(wait).await,
+                Some(wait) => {
+                    telemetry::retries();
+                    tokio::time::sleep(wait).await;
+                }
                 None => return Err(error),
             }
             tried += 1;

@@ -41,7 +41,7 @@ pub use fetched::{Fetched, Listed};
 pub use object::{Endpoint, NotRetrievable, ObjectRef, Retrievable};
 pub use request::{ATTEMPTS, PAGE_ROWS_MAX, PaymentsOf, Request};
 pub use settings::{BASE_URL, Mode, SecretKey, Settings, SettingsError, TIMEOUT};
-pub use telemetry::{BUDGET_WAITS, REQUEST_DURATION, REQUESTS, init};
+pub use telemetry::{BUDGET_WAITS, METRICS, REQUEST_DURATION, REQUESTS};
 
 pub use write_error::WriteError;
 pub use writes::{

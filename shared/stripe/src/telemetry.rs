@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, counter, gauge, histogram};
+use shared::metric::{Label, Metric, REQUEST_SECONDS};
 
 use crate::error::FetchError;
 use crate::object::Endpoint;
@@ -13,6 +14,47 @@ pub const REQUESTS: &str = "tollgate_stripe_requests_total";
 pub const REQUEST_DURATION: &str = "tollgate_stripe_request_duration_seconds";
 /// Times the budget said to wait, by reason.
 pub const BUDGET_WAITS: &str = "tollgate_stripe_budget_waits_total";
+
+/// Attempts that were not the first of their request.
+const RETRIES: &str = "tollgate_stripe_retries_total";
+/// See [`crate::Budget`].
+const BUDGET_LEFT: &str = "tollgate_stripe_budget_left_ratio";
+
+/// Everything that is shown.
+pub const METRICS: &[Metric] = &[
+    Metric::counter(
+        REQUESTS,
+        "Attempts to ask Stripe, by kind of object or of change.",
+        &[
+            Label::of("kind", || Endpoint::all().map(Endpoint::as_str).collect()),
+            Label::of("outcome", || OUTCOMES.to_vec()),
+        ],
+    ),
+    Metric::histogram(
+        REQUEST_DURATION,
+        "From asking Stripe to the last byte, or to the failure.",
+        REQUEST_SECONDS,
+        &[],
+    ),
+    Metric::counter(
+        RETRIES,
+        "Attempts to ask Stripe that were not the first of their request.",
+        &[],
+    ),
+    Metric::counter(
+        BUDGET_WAITS,
+        "Times the budget for Stripe's API said to wait.",
+        &[Label::of("reason", || {
+            WaitReason::ALL.map(WaitReason::as_str).to_vec()
+        })],
+    ),
+    Metric::gauge(
+        BUDGET_LEFT,
+        "Part of the burst that the fleet's budget had left when this process asked Stripe last; 1 is all.",
+        &[],
+    )
+    .starting_at(1.0),
+];
 
 const OUTCOMES: [&str; 6] = ["ok", "gone", "rate_limited", "transient", "refused", "permanent"];
 
@@ -42,36 +84,21 @@ impl WaitReason {
     }
 }
 
-/// Describes the metrics and shows every series at zero. Call it once a recorder is installed.
-pub fn init() {
-    describe_counter!(REQUESTS, Unit::Count, "Requests to Stripe by kind and outcome.");
-    describe_histogram!(
-        REQUEST_DURATION,
-        Unit::Seconds,
-        "From asking Stripe to the last byte."
-    );
-    describe_counter!(
-        BUDGET_WAITS,
-        Unit::Count,
-        "Times the budget for Stripe's API said to wait."
-    );
-    for kind in Endpoint::all() {
-        for outcome in OUTCOMES {
-            requests(kind, outcome).absolute(0);
-        }
-    }
-    for reason in WaitReason::ALL {
-        counter!(BUDGET_WAITS, "reason" => reason.as_str()).absolute(0);
-    }
-    // A handle alone makes the series known.
-    drop(histogram!(REQUEST_DURATION));
-}
-
 /// One attempt is over.
 pub(crate) fn attempt<T>(kind: Endpoint, result: &Result<T, FetchError>, took: Duration) {
     let outcome = result.as_ref().map_or_else(outcome_of, |_| "ok");
     requests(kind, outcome).increment(1);
     histogram!(REQUEST_DURATION).record(took);
+}
+
+/// A request is sent once more.
+pub(crate) fn retries() {
+    counter!(RETRIES).increment(1);
+}
+
+/// So much of a burst is left.
+pub(crate) fn budget_left(ratio: f64) {
+    gauge!(BUDGET_LEFT).set(ratio);
 }
 
 /// The budget said to wait.

@@ -14,7 +14,7 @@ use crate::support::{Rig, event, http};
 /// What `/metrics` shows in the end.
 const SERIES: [&str; 15] = [
     // The tests' servers are quick, and worth nothing after a power cut.
-    "tollgate_postgres_durable 0",
+    "tollgate_db_durable 0",
     "tollgate_swept_total{job=\"canceled\"} 1",
     "tollgate_swept_total{job=\"expiring\"} 1",
     "tollgate_swept_total{job=\"free\"} 1",

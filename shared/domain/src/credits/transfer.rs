@@ -89,6 +89,16 @@ pub enum TransferKind {
 }
 
 impl TransferKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Grant,
+        Self::TopUp,
+        Self::Refund,
+        Self::Dispute,
+        Self::Free,
+        Self::Expire,
+    ];
+
     /// The word in the ledger.
     #[must_use]
     pub fn as_str(self) -> &'static str {

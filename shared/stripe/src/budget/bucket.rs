@@ -1,5 +1,7 @@
 //! The arithmetic of a token bucket, in integers.
 
+use std::time::Duration;
+
 use super::Priority;
 
 /// How much of a limit is used as a steady rate.
@@ -46,6 +48,13 @@ impl Bucket {
         self.interval_us * beyond_one.saturating_sub(reserve) / 100
     }
 
+    /// Which part of the bucket is left when it will be full again after so many microseconds.
+    pub(super) fn left(self, until_full_us: u64) -> f64 {
+        let share =
+            Duration::from_micros(until_full_us).div_duration_f64(Duration::from_micros(self.ahead_us_max()));
+        (1.0 - share).max(0.0)
+    }
+
     /// The furthest ahead a bucket can be. Beyond it, the clock of Redis jumped back.
     pub(super) fn ahead_us_max(self) -> u64 {
         self.interval_us + self.tolerance_us(Priority::Live)
@@ -71,6 +80,15 @@ mod tests {
             let rate = SECOND_US / bucket.interval_us;
             assert!(rate * 100 >= u64::from(limit) * 84, "{limit}: {rate}");
         }
+    }
+
+    #[test]
+    fn what_is_left_of_a_bucket_falls_to_nothing() {
+        let bucket = Bucket::of(25);
+        assert!((bucket.left(0) - 1.0).abs() < 1e-9);
+        assert!(bucket.left(bucket.ahead_us_max()).abs() < 1e-9);
+        assert!(bucket.left(bucket.ahead_us_max() * 2).abs() < 1e-9);
+        assert!((bucket.left(bucket.ahead_us_max() / 2) - 0.5).abs() < 0.01);
     }
 
     #[test]

@@ -162,8 +162,11 @@ impl Budget {
         let mut redis = self.redis.clone();
         let answer = self.within(invocation.invoke_async(&mut redis)).await;
         let (wait, reason) = match answer {
-            Some((0, _)) => return Turn::Granted,
-            Some((us, reason)) => (Duration::from_micros(us), scripts::reason(reason)),
+            Some((0, _, ahead_us)) => {
+                telemetry::budget_left(self.account.left(ahead_us));
+                return Turn::Granted;
+            }
+            Some((us, reason, _)) => (Duration::from_micros(us), scripts::reason(reason)),
             None => (AWAY_WAIT, WaitReason::Unavailable),
         };
         telemetry::waits(reason);

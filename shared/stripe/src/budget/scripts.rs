@@ -12,7 +12,7 @@ use crate::telemetry::WaitReason;
 
 /// Takes a token from both buckets or from none.
 /// Arguments: endpoint; of the account's bucket, then of the endpoint's: interval, tolerance, furthest ahead;
-/// longest pause. Returns the microseconds to wait (0: taken) and why.
+/// longest pause. Returns the microseconds to wait (0: taken), why, and in how many the account's bucket is full again.
 pub(super) static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -34,14 +34,14 @@ local specific, specific_wait = bucket(2, ARGV[5], ARGV[6], ARGV[7])
 local pause_wait = math.max(moment(3, tonumber(ARGV[8])), moment(4, tonumber(ARGV[8]))) - now
 local wait = math.max(account_wait, specific_wait, pause_wait)
 if wait > 0 then
-  if wait == pause_wait then return {wait, 3} end
-  if wait == specific_wait then return {wait, 2} end
-  return {wait, 1}
+  if wait == pause_wait then return {wait, 3, 0} end
+  if wait == specific_wait then return {wait, 2, 0} end
+  return {wait, 1, 0}
 end
 redis.call('HSET', KEYS[1], fields[1], string.format('%.0f', account), fields[2], string.format('%.0f', specific))
 local ttl = math.ceil((math.max(account, specific) - now) / 1000) + 1000
 if ttl > redis.call('PTTL', KEYS[1]) then redis.call('PEXPIRE', KEYS[1], ttl) end
-return {0, 0}",
+return {0, 0, account - now}",
     )
 });
 

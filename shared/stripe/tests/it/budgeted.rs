@@ -151,8 +151,7 @@ async fn a_paused_account_is_not_asked() {
 
 #[tokio::test]
 async fn metrics_are_there_from_the_start_and_count() {
-    let metrics = shared::telemetry::init_metrics().expect("the only recorder");
-    stripe_api::init();
+    let metrics = shared::telemetry::init_metrics("test", &[stripe_api::METRICS]).expect("the only recorder");
     let value = |series: &str| {
         let page = metrics.render();
         let line = page
@@ -174,6 +173,7 @@ async fn metrics_are_there_from_the_start_and_count() {
         let series = format!(r#"{}{{reason="{reason}"}}"#, stripe_api::BUDGET_WAITS);
         assert!(value(&series).is_some(), "{series}");
     }
+    assert_eq!(value("tollgate_stripe_retries_total"), Some(0.0));
     // No other test asks for this kind while this one looks.
     let stripe = FakeStripe::start([Reply::error(404, "resource_missing")]).await;
     let dispute = object(Retrievable::Dispute, "du_1");

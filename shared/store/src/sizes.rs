@@ -1,0 +1,55 @@
+//! How much there is of what people watch: for gauges, so every question is cheap or bounded.
+
+use sqlx::Row;
+
+use crate::{Store, StoreError};
+
+/// Most parked events that are counted: a gauge that says so many says enough.
+pub const PARKED_COUNTED_MAX: i64 = 100_000;
+
+/// What there is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// The newest migration that is applied.
+    pub migration: i64,
+    /// The table `events` on disk, with its indexes, bytes.
+    pub events_bytes: i64,
+    /// Parked events by class, up to [`PARKED_COUNTED_MAX`] of them; classes without any are not here.
+    pub parked: Vec<(String, i64)>,
+}
+
+impl Store {
+    /// Reads it, from a few rows.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sizes(&self) -> Result<Sizes, StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success),
+                    pg_total_relation_size('events')",
+        )
+        .fetch_one(self.pool())
+        .await?;
+        let parked = sqlx::query_as(
+            "SELECT class, count(*) FROM (SELECT class FROM parked_events LIMIT $1) some GROUP BY class",
+        )
+        .bind(PARKED_COUNTED_MAX)
+        .fetch_all(self.pool())
+        .await?;
+        Ok(Sizes {
+            migration: row.try_get(0)?,
+            events_bytes: row.try_get(1)?,
+            parked,
+        })
+    }
+
+    /// Subscriptions by Stripe's status. Reads all of them, so ask seldom.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn subscriptions_by_status(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let counts =
+            sqlx::query_as("SELECT coalesce(status, ''), count(*) FROM subscriptions GROUP BY status");
+        Ok(counts.fetch_all(self.pool()).await?)
+    }
+}
