@@ -74,6 +74,8 @@ struct Ready<'a> {
     /// Base of ingest's `/livez`, `/readyz` and `/metrics`.
     admin_url: &'a str,
     worker_admin_urls: Vec<&'a str>,
+    /// The API's, the same.
+    api_admin_url: &'a str,
     /// Base of the billing API; `/docs` describes it.
     api_url: &'a str,
     /// Where Stripe is played, with pages to pay on; absent where `STRIPE_API_KEY` names another.
@@ -184,6 +186,7 @@ fn announce(options: &Options, services: &Services, processes: &Processes, strip
             ingest_url: &processes.ingest_url,
             admin_url: &processes.admin_url,
             worker_admin_urls: processes.worker_admin_urls().collect(),
+            api_admin_url: processes.api_admin_url(),
             api_url: &processes.api_url,
             stripe_url,
             api_token: services.tokens.as_ref().map(|tokens| tokens.token("admin")),

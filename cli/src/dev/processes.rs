@@ -157,6 +157,11 @@ impl Processes {
         }
     }
 
+    /// Base address of the API's admin listener.
+    pub(super) fn api_admin_url(&self) -> &str {
+        &self.children[self.children.len() - 1].admin_url
+    }
+
     /// Base addresses of the workers' admin listeners.
     pub(super) fn worker_admin_urls(&self) -> impl Iterator<Item = &str> {
         self.workers().map(|child| child.admin_url.as_str())

@@ -26,14 +26,14 @@ const TAKEN_OVER: Duration = Duration::from_secs(15);
 const USUAL_PORTS: [u16; 2] = [5432, 6379];
 
 /// `tollgate dev` on its way, with a temporary directory of its own.
-struct Dev {
+pub struct Dev {
     process: Tollgate,
     base: TempDir,
 }
 
 impl Dev {
     /// As on a machine with nothing configured, but for `settings`.
-    fn start(args: &[&str], settings: &[(&str, &str)]) -> Self {
+    pub fn start(args: &[&str], settings: &[(&str, &str)]) -> Self {
         let base = passable_dir();
         let tmpdir = base.path().to_str().expect("text").to_owned();
         let inherited = Env::of_process();
@@ -54,7 +54,8 @@ impl Dev {
         }
     }
 
-    async fn ready(&mut self) -> Value {
+    /// Waits until it is up; returns its line.
+    pub async fn ready(&mut self) -> Value {
         self.process.first_line(READY_LIMIT).await
     }
 

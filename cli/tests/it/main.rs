@@ -18,6 +18,7 @@ mod fixtures;
 mod idle;
 mod ledger;
 mod lives;
+mod metrics;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod processes;
