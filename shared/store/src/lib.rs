@@ -60,7 +60,7 @@ pub use reckon::{
 };
 pub use refetches::{Due, Wanted};
 pub use schema::{SchemaError, migrations};
-pub use sizes::{PARKED_COUNTED_MAX, Sizes};
+pub use sizes::Sizes;
 pub use state::Waiting;
 pub use summary::{ExampleRows, Tally};
 pub use terms::SeenTerms;

@@ -4,9 +4,6 @@ use sqlx::Row;
 
 use crate::{Store, StoreError};
 
-/// Most parked events that are counted: a gauge that says so many says enough.
-pub const PARKED_COUNTED_MAX: i64 = 100_000;
-
 /// What there is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sizes {
@@ -14,7 +11,7 @@ pub struct Sizes {
     pub migration: i64,
     /// The table `events` on disk, with its indexes, bytes.
     pub events_bytes: i64,
-    /// Parked events by class, up to [`PARKED_COUNTED_MAX`] of them; classes without any are not here.
+    /// Parked events that wait for a person, by class; classes without any are not here.
     pub parked: Vec<(String, i64)>,
 }
 
@@ -31,9 +28,8 @@ impl Store {
         .fetch_one(self.pool())
         .await?;
         let parked = sqlx::query_as(
-            "SELECT class, count(*) FROM (SELECT class FROM parked_events LIMIT $1) some GROUP BY class",
+            "SELECT class, sum(letters)::bigint FROM dead_groups WHERE state = 'waiting' GROUP BY class",
         )
-        .bind(PARKED_COUNTED_MAX)
         .fetch_all(self.pool())
         .await?;
         Ok(Sizes {

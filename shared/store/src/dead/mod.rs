@@ -1,5 +1,5 @@
 //! Dead letters: what was set aside, found and grouped, and the jobs that run them again or discard them.
-//! See `migrations/0017_dead_letters.sql` and ADR 19.
+//! See `migrations/0015_dead_letters.sql` and ADR 19.
 
 mod jobs;
 mod letters;

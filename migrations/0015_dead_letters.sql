@@ -23,7 +23,7 @@ SET account = coalesce(account, ''),
               THEN event_id ELSE 'entry:' || entry_id END;
 ALTER TABLE parked_events DROP CONSTRAINT parked_events_pkey;
 ALTER TABLE parked_events ALTER COLUMN account SET NOT NULL, ALTER COLUMN id SET NOT NULL, ADD PRIMARY KEY (account, id);
-UPDATE schema_compatibility SET oldest_migration = greatest(oldest_migration, 17);
+UPDATE schema_compatibility SET oldest_migration = greatest(oldest_migration, 15);
 
 DROP INDEX parked_events_fingerprint;
 CREATE INDEX parked_events_time ON parked_events (account, state, parked_at, id);
