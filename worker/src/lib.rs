@@ -154,18 +154,8 @@ async fn work(
         stop,
     };
     let store = pipeline.store.clone();
-    let reckoner = Reckoner {
-        store: store.clone(),
-        policy: config.policy,
-        readiness: pipeline.readiness.clone(),
-        marked: Arc::clone(&pipeline.marked),
-    };
     let reckoner_stop = CancellationToken::new();
-    let mut background = JoinSet::new();
-    background.spawn(reckoner.run(reckoner_stop.clone()));
-    if let Some(refetcher) = refetcher(config, &pipeline)? {
-        background.spawn(refetcher.run(reckoner_stop.clone()));
-    }
+    let mut background = spawn_background(config, &pipeline, &reckoner_stop)?;
     let mut periodic = spawn_periodic(config, &pipeline)?;
     let result = backend::run(pipeline, config.concurrency as usize).await;
     // Not before: the last chunk left marks, too.
@@ -194,7 +184,33 @@ fn refetcher(config: &WorkerConfig, pipeline: &Pipeline) -> Result<Option<Refetc
     }))
 }
 
-/// What runs beside the events, until the role is asked to stop.
+/// What runs beside the events and is waited for: who reckons and asks Stripe until `reckoner_stop`, and who carries out
+/// jobs until the role is asked to stop, for what is cut off in mid-way looks like a death.
+fn spawn_background(
+    config: &WorkerConfig,
+    pipeline: &Pipeline,
+    reckoner_stop: &CancellationToken,
+) -> Result<JoinSet<()>, WorkerError> {
+    let reckoner = Reckoner {
+        store: pipeline.store.clone(),
+        policy: config.policy,
+        readiness: pipeline.readiness.clone(),
+        marked: Arc::clone(&pipeline.marked),
+    };
+    let replayer = Replayer {
+        store: pipeline.store.clone(),
+        marked: Arc::clone(&pipeline.marked),
+    };
+    let mut background = JoinSet::new();
+    background.spawn(reckoner.run(reckoner_stop.clone()));
+    if let Some(refetcher) = refetcher(config, pipeline)? {
+        background.spawn(refetcher.run(reckoner_stop.clone()));
+    }
+    background.spawn(replayer.run(pipeline.stop.clone()));
+    Ok(background)
+}
+
+/// What runs beside the events and may be cut off, until the role is asked to stop.
 fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> Result<JoinSet<()>, WorkerError> {
     let auditor = Auditor {
         store: pipeline.store.clone(),
@@ -206,12 +222,7 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> Result<JoinSet<
         marked: Arc::clone(&pipeline.marked),
         every: config.sweep_every,
     };
-    let replayer = Replayer {
-        store: pipeline.store.clone(),
-        marked: Arc::clone(&pipeline.marked),
-    };
     let mut periodic = JoinSet::new();
-    periodic.spawn(replayer.run(pipeline.stop.clone()));
     periodic.spawn(auditor.run(pipeline.stop.clone()));
     periodic.spawn(sweeper.run(pipeline.stop.clone()));
     periodic.spawn(watcher::watch(pipeline.store.clone(), pipeline.stop.clone()));

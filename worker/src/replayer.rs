@@ -77,7 +77,7 @@ impl Replayer {
         );
         loop {
             let turn = match job.deed {
-                Deed::Replay => self.replay(&mut job, lease).await,
+                Deed::Replay => self.replay(&mut job, lease, stop).await,
                 Deed::Discard => self.discard(&mut job, lease).await,
             };
             let looked = match turn {
@@ -98,7 +98,7 @@ impl Replayer {
         }
     }
 
-    async fn replay(&self, job: &mut Job, lease: &str) -> Result<Turn, StoreError> {
+    async fn replay(&self, job: &mut Job, lease: &str, stop: &CancellationToken) -> Result<Turn, StoreError> {
         let letters = self.store.letters_of(job, portion(job)).await?;
         if letters.is_empty() {
             return self.finish(job, lease).await;
@@ -111,6 +111,9 @@ impl Replayer {
                 Verdict::Committed => job.after = batch.last().map(|last| last.letter.cursor.clone()),
                 Verdict::Culprit(failure) => halve(&mut batches, batch, |it| it.parked(failure)),
                 Verdict::Lost => return Ok(Turn::Over),
+            }
+            if stop.is_cancelled() {
+                break;
             }
         }
         Ok(Turn::Looked(count))

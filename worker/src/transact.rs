@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use domain::{Kind, ObjectKey, Snapshot, contests, decide_all};
 use sha2::{Digest, Sha256};
-use store::{EventKey, InboxRow, ParkedRow, Readmit, Redelivery, SeenTerms, Status, Store, StoreError, Tx};
-
 use shared::entry::Mismatch;
+use shared::envelope::CREATED_MAX;
+use store::{EventKey, InboxRow, ParkedRow, Readmit, Redelivery, SeenTerms, Status, Store, StoreError, Tx};
 
 use crate::item::{Fate, Item};
 use crate::news;
@@ -242,7 +242,9 @@ fn parked_row(item: &Item) -> Option<ParkedRow> {
             None
         },
         endpoint: meta.map(|meta| storable(&meta.endpoint)),
-        received_at: meta.map(|meta| meta.received_at_ms / 1_000),
+        received_at: meta
+            .map(|meta| meta.received_at_ms / 1_000)
+            .filter(|seconds| (0..=CREATED_MAX).contains(seconds)),
         mismatch: meta.and_then(|meta| meta.mismatch).map(Mismatch::as_str),
     })
 }

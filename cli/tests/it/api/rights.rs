@@ -133,6 +133,8 @@ async fn the_apis_role_cannot_write_what_follows_from_events() {
         "DELETE FROM events",
         "INSERT INTO marks (account, kind, object_id) VALUES ('', 'user', 'ann')",
         "UPDATE audit_log SET reason = 'another'",
+        "UPDATE parked_events SET state = 'discarded'",
+        "UPDATE dead_jobs SET state = 'done'",
         "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
         "ALTER ROLE tollgate_api BYPASSRLS",
         "CREATE TABLE mine ()",
@@ -145,6 +147,13 @@ async fn the_apis_role_cannot_write_what_follows_from_events() {
             "{sql}: {error}"
         );
     }
+    // Only staff ask for replays.
+    let ask = "SELECT set_config('tollgate.actor_account', '', true), set_config('tollgate.actor_role', 'service', true);
+         INSERT INTO dead_jobs (account, deed, of_state, ids, until, why, actor, counted)
+         VALUES ('', 'replay', 'waiting', '{}', now(), 'x', 'x', 0)";
+    let refused = sqlx::raw_sql(ask).execute(&mut connection).await;
+    let error = refused.expect_err("the application").to_string();
+    assert!(error.contains("row-level security"), "{error}");
     let past_the_api = "SELECT set_config('tollgate.actor_account', '', true), set_config('tollgate.actor_role', 'admin', true);
          SELECT * FROM spend_credits('', 'ann', 1, 'k', NULL)";
     let error = sqlx::raw_sql(past_the_api)
