@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use shared::clock::Clock;
 use shared::config::{Common, Reader};
-use shared::queue::{Keys, Probe};
+use shared::queue::Probe;
 use store::{SchemaError, Store, Waiting};
 
 use crate::{answer, fail, tool};
@@ -90,8 +90,11 @@ fn read(reader: &mut Reader<'_>) -> Settings {
 
 async fn run(options: &Options, settings: Settings) -> Result<ExitCode, Box<dyn Error>> {
     let began = Instant::now();
-    let keys = Keys::new(&settings.redis.redis_prefix, 0);
-    let mut eye = Eye::new(&settings.redis.redis_url, keys, &settings.database_url)?;
+    let mut eye = Eye::new(
+        &settings.redis.redis_url,
+        &settings.redis.redis_prefix,
+        &settings.database_url,
+    )?;
     let last = watch(async || eye.look().await, began + options.timeout).await?;
     let (left, trouble) = match last {
         Ok(left) => (Some(left), None),
@@ -138,9 +141,9 @@ pub(crate) struct Eye {
 
 impl Eye {
     /// Prepares lazy connections.
-    pub(crate) fn new(redis_url: &str, keys: Keys, database_url: &str) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(redis_url: &str, prefix: &str, database_url: &str) -> Result<Self, Box<dyn Error>> {
         Ok(Self {
-            probe: Probe::new(redis_url, keys)?,
+            probe: Probe::new(redis_url, prefix)?,
             store: Store::new(database_url, "tollgate-idle", CONNECTIONS_MAX)?,
             clock: Clock::system(),
             suits: false,

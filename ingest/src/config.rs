@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use shared::config::{Common, ConfigError, Env, Reader, Setting};
+use shared::queue::shards::{SHARDS_DEFAULT, SHARDS_MAX};
 use shared::queue::{Durability, ENQUEUE_TIMEOUT, GateLimits};
 
 use crate::endpoint::Endpoint;
@@ -18,6 +19,7 @@ const REDIS_REPLICAS: &str = "TOLLGATE_REDIS_REPLICAS";
 /// Most replicas that may be demanded.
 const REPLICAS_MAX: u64 = 16;
 const BACKLOG_MAX: &str = "TOLLGATE_BACKLOG_MAX";
+const QUEUE_SHARDS: &str = "TOLLGATE_QUEUE_SHARDS";
 
 /// Names that begin like this are ours, so an unknown one is a mistake.
 const OWN_PREFIX: &str = "TOLLGATE_INGEST_";
@@ -84,6 +86,12 @@ pub const SETTINGS: &[Setting] = &[
         about: "events in Redis above which Stripe is told to come back later",
     },
     Setting {
+        name: QUEUE_SHARDS,
+        default: "8",
+        about: "parts of the queue, 1 to 64: all events of a customer are in one, and one worker at a time reads it, \
+                so no more workers than that share the work; give all replicas of ingest the same",
+    },
+    Setting {
         name: CONNECTIONS_MAX,
         default: "1024",
         about: "open connections; when more come, each ends with its next answer, so that everybody gets one",
@@ -101,6 +109,8 @@ pub struct IngestConfig {
     pub admin_address: SocketAddr,
     /// At least one.
     pub endpoints: Vec<Endpoint>,
+    /// How many shards the queue has.
+    pub shards: u16,
     /// When to let Stripe keep the events.
     pub gate: GateLimits,
     /// Most open connections.
@@ -173,6 +183,7 @@ impl IngestConfig {
             address: reader.or(ADDR, SocketAddr::from(([0, 0, 0, 0], 8080))),
             admin_address: reader.or(ADMIN_ADDR, SocketAddr::from(([127, 0, 0, 1], 9080))),
             endpoints: endpoints::read(&mut reader),
+            shards: shards(&mut reader),
             gate: GateLimits {
                 durability: reader.or(REDIS_DURABILITY, Durability::Everysec),
                 replicas: u32::try_from(reader.number(REDIS_REPLICAS, 0, 0, REPLICAS_MAX)).unwrap_or(0),
@@ -189,6 +200,11 @@ impl IngestConfig {
 fn connections(reader: &mut Reader<'_>) -> u32 {
     let number = reader.number(CONNECTIONS_MAX, CONNECTIONS_MAX_DEFAULT, 1, CONNECTIONS_MAX_LIMIT);
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn shards(reader: &mut Reader<'_>) -> u16 {
+    let number = reader.number(QUEUE_SHARDS, u64::from(SHARDS_DEFAULT), 1, u64::from(SHARDS_MAX));
+    u16::try_from(number).unwrap_or(SHARDS_DEFAULT)
 }
 
 #[cfg(test)]
@@ -252,6 +268,7 @@ mod tests {
             default(BACKLOG_MAX),
             Some(config.gate.backlog_max.to_string().as_str())
         );
+        assert_eq!(default(QUEUE_SHARDS), Some(config.shards.to_string().as_str()));
         assert_eq!(
             default(CONNECTIONS_MAX),
             Some(config.connections_max.to_string().as_str())

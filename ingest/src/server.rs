@@ -17,7 +17,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shared::admin::{self, Readiness};
 use shared::clock::Clock;
-use shared::queue::{Gate, Keys, Link, Producer, QueueError, RESPONSE_TIMEOUT, survey};
+use shared::queue::{Gate, Link, Producer, QueueError, RESPONSE_TIMEOUT, Sharding, survey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -37,8 +37,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// File descriptors beside the connections: listeners, Redis, epoll, standard streams, `/proc`.
 const FILES_BESIDE: u64 = 64;
 static LOGS: Throttle = Throttle::new(1);
-/// The queue has one shard so far.
-const SHARD: u16 = 0;
 
 /// Why ingest cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +64,7 @@ pub struct Server {
     admin_address: SocketAddr,
     webhook: Arc<Webhook>,
     config: IngestConfig,
-    keys: Keys,
+    sharding: Sharding,
     metrics: PrometheusHandle,
 }
 
@@ -84,15 +82,13 @@ impl Server {
         let (listener, address) = listen("TOLLGATE_INGEST_ADDR", config.address).await?;
         let (admin_listener, admin_address) =
             listen("TOLLGATE_INGEST_ADMIN_ADDR", config.admin_address).await?;
-        let keys = Keys::new(&config.common.redis_prefix, SHARD);
+        let sharding = Sharding {
+            prefix: config.common.redis_prefix.clone(),
+            shards: config.shards,
+        };
         let gate = Gate::closed();
         let webhook = Webhook {
-            producer: Producer::new(
-                &config.common.redis_url,
-                keys.clone(),
-                config.gate.replicas,
-                &gate,
-            )?,
+            producer: Producer::new(&config.common.redis_url, &sharding, config.gate.replicas, &gate)?,
             gate,
             clock,
             bodies_budget: Semaphore::new(config.limits.bodies_bytes_max),
@@ -107,7 +103,7 @@ impl Server {
             admin_address,
             webhook: Arc::new(webhook),
             config,
-            keys,
+            sharding,
             metrics,
         })
     }
@@ -148,13 +144,13 @@ impl Server {
         let link = Link::new(&self.config.common.redis_url, RESPONSE_TIMEOUT)?;
         beside.spawn(survey::watch(
             link,
-            vec![(SHARD, self.keys.clone())],
+            self.sharding.prefix.clone(),
             self.webhook.clock.clone(),
         ));
         beside.spawn(watch_queue(
             Arc::clone(&self.webhook),
             self.config.clone(),
-            self.keys,
+            self.sharding,
         ));
         beside.spawn(status::keep(Arc::clone(&self.webhook), readiness.clone()));
 
@@ -191,11 +187,11 @@ async fn serve_admin(listener: TcpListener, readiness: Readiness, metrics: Prome
     }
 }
 
-async fn watch_queue(webhook: Arc<Webhook>, config: IngestConfig, keys: Keys) {
+async fn watch_queue(webhook: Arc<Webhook>, config: IngestConfig, sharding: Sharding) {
     let gate = webhook.gate.clone();
     let clock = webhook.clock.clone();
     let forever = CancellationToken::new();
-    let watching = gate.watch(&config.common.redis_url, keys, config.gate, clock, forever);
+    let watching = gate.watch(&config.common.redis_url, sharding, config.gate, clock, forever);
     if let Err(error) = watching.await {
         tracing::error!(%error, "the queue is not watched");
     }

@@ -18,9 +18,11 @@ use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
 use tokio::task::JoinHandle;
 
+use crate::attendance::Attendance;
 use crate::chunk::Pipeline;
 use crate::claims;
 use crate::report;
+use crate::shards::Shards;
 use crate::waiting::{Chunk, Waiting};
 
 /// The condition of a worker that was told to end.
@@ -41,8 +43,7 @@ struct Claims {
 }
 
 impl Streams {
-    fn start(pipeline: Pipeline) -> Self {
-        let waiting = Waiting::default();
+    fn start(pipeline: Pipeline, shards: Shards, waiting: Waiting) -> Self {
         let Pipeline {
             consumer,
             leases,
@@ -50,7 +51,8 @@ impl Streams {
             stop,
             ..
         } = pipeline.clone();
-        let fetcher = tokio::spawn(claims::fetch(consumer, leases, readiness, waiting.clone(), stop));
+        let fetching = claims::fetch(consumer, leases, readiness, shards, waiting.clone(), stop);
+        let fetcher = tokio::spawn(fetching);
         Self {
             claims: Some(Claims { waiting, fetcher }),
             pipeline,
@@ -93,18 +95,18 @@ impl Backend for Streams {
     }
 }
 
-/// Waits for the fetcher, hands back what it fetched and nobody took, and leaves the group.
+/// Waits for the fetcher, and hands back what it fetched and nobody took.
 async fn close(claims: Claims, pipeline: Pipeline) {
     let Claims { waiting, fetcher } = claims;
     // The error would be a panic of the fetcher; closing goes on without it.
     drop(fetcher.await);
     // Not before: the read that was under way when the stop came may have claimed one more chunk.
-    while let Some(chunk) = waiting.take() {
-        let untouched: Vec<_> = chunk.entries.iter().map(|claimed| claimed.id).collect();
-        pipeline.hand_back(&untouched, chunk.deliveries).await;
-    }
-    if let Err(error) = pipeline.consumer.leave().await {
-        tracing::warn!("the consumer's name stays in the group: {error}");
+    for untouched in waiting
+        .withdraw(|_| true)
+        .chunk_by(|a, b| a.deliveries == b.deliveries)
+    {
+        let ids: Vec<_> = untouched.iter().map(|claimed| claimed.id).collect();
+        pipeline.hand_back(&ids, untouched[0].deliveries).await;
     }
 }
 
@@ -132,14 +134,24 @@ impl BackendConfig for Streams {
 pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), WorkerError> {
     let (stop, readiness) = (pipeline.stop.clone(), pipeline.readiness.clone());
     report::slots(concurrency);
-    let keeper_stop = tokio_util::sync::CancellationToken::new();
+    let shards = Shards::default();
+    let waiting = Waiting::new(shards.clone());
+    let ended = tokio_util::sync::CancellationToken::new();
     let keeper = tokio::spawn(claims::keep(
         pipeline.consumer.clone(),
         pipeline.leases.clone(),
-        keeper_stop.clone(),
+        ended.clone(),
     ));
+    let attendance = Attendance {
+        consumer: pipeline.consumer.clone(),
+        shards: shards.clone(),
+        waiting: waiting.clone(),
+        leases: pipeline.leases.clone(),
+        readiness: pipeline.readiness.clone(),
+    };
+    let attending = tokio::spawn(attendance.keep(stop.clone(), ended.clone()));
     let worker = WorkerBuilder::new(pipeline.consumer.name().to_owned())
-        .backend(Streams::start(pipeline.clone()))
+        .backend(Streams::start(pipeline.clone(), shards, waiting))
         .data(Arc::new(pipeline))
         .catch_panic()
         .concurrency(concurrency)
@@ -152,9 +164,9 @@ pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), Wo
             Ok::<(), WorkerError>(())
         })
         .await;
-    // Leases are kept until the last chunk is done.
-    keeper_stop.cancel();
-    drop(keeper.await);
+    // Leases and shards are kept until the last chunk is done.
+    ended.cancel();
+    drop(tokio::join!(keeper, attending));
     result
 }
 

@@ -121,7 +121,11 @@ impl Item {
     pub fn fetched(entry: Entry) -> Self {
         let (reading, drift) = read::read(&entry);
         Self {
-            id: StreamId { ms: 0, seq: 0 },
+            id: StreamId {
+                shard: 0,
+                ms: 0,
+                seq: 0,
+            },
             deliveries: 1,
             reading,
             drift,

@@ -1,9 +1,11 @@
 //! The worker: claims events from Redis and applies each exactly once in effect.
 //!
-//! The way of an event through this crate: [`claims`] fetches it, [`waiting`] gives it to a free slot with others,
+//! The way of an event through this crate: [`attendance`] sees to it that this worker reads its [`shards`], [`claims`]
+//! fetches the event, [`waiting`] gives it to a free slot with others,
 //! [`chunk`] takes it all the way: each entry is read ([`read`], with one file per kind in [`handlers`]),
 //! the whole is decided and written in one transaction ([`transact`]), and acknowledged.
 
+pub mod attendance;
 mod auditor;
 mod backend;
 pub mod chunk;
@@ -24,6 +26,8 @@ mod refetcher;
 pub mod replay;
 mod replayer;
 mod report;
+pub mod shards;
+mod share;
 pub mod sweeper;
 pub mod ties;
 pub mod transact;
@@ -40,7 +44,7 @@ use shared::admin::{self, Readiness};
 use shared::clock::Clock;
 use shared::config::{ConfigError, Env, Setting};
 use shared::metric::Metric;
-use shared::queue::{Consumer, Keys, Leases, Link, QueueError, RESPONSE_TIMEOUT, survey};
+use shared::queue::{Consumer, Leases, Link, QueueError, RESPONSE_TIMEOUT, survey};
 use shared::role::Role;
 use shared::state_cache::StateCache;
 use store::{SchemaError, Store, StoreError};
@@ -60,9 +64,6 @@ pub use meters::METRICS;
 
 /// How often a worker that cannot reach Postgres looks again before it starts.
 const SCHEMA_RETRY: Duration = Duration::from_secs(1);
-
-/// The queue has one shard so far.
-const SHARD: u16 = 0;
 
 /// Why a worker does not run.
 #[derive(Debug, thiserror::Error)]
@@ -134,8 +135,11 @@ async fn work(
             &config.common.redis_url,
             &config.common.redis_prefix,
         )?);
-    let keys = Keys::new(&config.common.redis_prefix, SHARD);
-    let consumer = Consumer::new(&config.common.redis_url, keys, consumer_name(&clock))?;
+    let consumer = Consumer::new(
+        &config.common.redis_url,
+        &config.common.redis_prefix,
+        consumer_name(&clock),
+    )?;
     if !wait_for_schema(&store, &readiness, &stop).await? {
         return Ok(());
     }
@@ -227,8 +231,8 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> Result<JoinSet<
     periodic.spawn(sweeper.run(pipeline.stop.clone()));
     periodic.spawn(watcher::watch(pipeline.store.clone(), pipeline.stop.clone()));
     let link = Link::new(&config.common.redis_url, RESPONSE_TIMEOUT)?;
-    let shards = vec![(SHARD, Keys::new(&config.common.redis_prefix, SHARD))];
-    periodic.spawn(survey::watch(link, shards, pipeline.clock.clone()));
+    let prefix = config.common.redis_prefix.clone();
+    periodic.spawn(survey::watch(link, prefix, pipeline.clock.clone()));
     Ok(periodic)
 }
 
@@ -268,7 +272,7 @@ pub struct Worker;
 impl Role for Worker {
     type Config = WorkerConfig;
     const NAME: &'static str = "worker";
-    const ABOUT: &'static str = "Claims events from Redis and applies each exactly once in effect to Postgres. Run as many as you like.";
+    const ABOUT: &'static str = "Claims events from Redis and applies each exactly once in effect to Postgres. As many as the queue has shards share the work; more are spares.";
     const SETTINGS: &'static [Setting] = config::SETTINGS;
     const METRICS: &'static [&'static [Metric]] =
         &[METRICS, survey::METRICS, store::METRICS, stripe_api::METRICS];

@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn who_is_seen_too_often_hangs() {
-        let id = |ms| StreamId { ms, seq: 0 };
+        let id = |ms| StreamId { shard: 0, ms, seq: 0 };
         let seen = |ms, looks| Seen { id: id(ms), looks };
         let mut reading = BTreeMap::from([(1, seen(1, 0)), (2, seen(2, LOOKS_MAX - 2))]);
         assert_eq!(look(&mut reading), None);

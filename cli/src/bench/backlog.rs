@@ -25,7 +25,7 @@ pub(super) fn run(bench: &mut Bench<'_>, events: usize) -> Outcome<()> {
         let count = SLICE.min(events - added);
         let bodies = Mix::Simple.bodies(bench.seed + (added / SLICE) as u64, count);
         let entries = load::entries(&bodies, &rig.secret)?;
-        let slice = stream::fill(&mut raw, &entries, stream::WINDOW / 2)?;
+        let slice = stream::fill(&mut raw, &entries, stream::WINDOW / 2, stream::Into::Shards)?;
         last = count as f64 / slice.as_secs_f64();
         if added == 0 {
             bench

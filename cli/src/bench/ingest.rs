@@ -62,7 +62,7 @@ fn saturated(bench: &mut Bench<'_>, servers: &Servers) -> Outcome<()> {
             &bench.rig.secret,
         )?;
         let meter = Meter::start(&bench.rig.watched(&[]));
-        let took = stream::fill(&mut raw, &entries, stream::WINDOW / 2)?.as_secs_f64();
+        let took = stream::fill(&mut raw, &entries, stream::WINDOW / 2, stream::Into::One)?.as_secs_f64();
         let cpu = meter.per_1000(entries.len() as f64);
         let rate = entries.len() as f64 / took;
         bench

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::entry::Meta;
 use shared::envelope::{Envelope, VerifiedBody};
+use shared::queue::shards::{SHARDS_DEFAULT, shard_of};
 use shared::signature::{SIGNATURE_HEADER, Secret, sign};
 use simulator::traffic::Plan;
 
@@ -118,6 +119,7 @@ pub(super) fn requests(bodies: &[Bytes], address: SocketAddr, secret: &Secret) -
 
 /// A stream entry as ingest makes it: what it knows about the event, and the body.
 pub(super) struct Entry {
+    pub shard: u16,
     pub meta: Vec<u8>,
     pub body: Bytes,
 }
@@ -138,7 +140,9 @@ pub(super) fn entries(bodies: &[Bytes], secret: &Secret) -> Outcome<Vec<Entry>> 
             mismatch: None,
             traceparent: None,
         };
+        let (account, key) = (meta.envelope.account.as_deref(), meta.envelope.ordering_key());
         Ok(Entry {
+            shard: shard_of(account, key, SHARDS_DEFAULT),
             meta: serde_json::to_vec(&meta)?,
             body: body.clone(),
         })

@@ -5,10 +5,12 @@ use std::future::poll_fn;
 use std::time::Instant;
 
 use shared::admin::Readiness;
-use shared::queue::{CHUNK_ENTRIES_MAX, Consumer, GROUP, Keys, Leases, Settled};
+use shared::queue::{CHUNK_ENTRIES_MAX, Consumer, GROUP, Leases, Settled};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use worker::attendance::Attendance;
 use worker::claims;
+use worker::shards::Shards;
 use worker::waiting::Waiting;
 
 use super::cpu::Meter;
@@ -16,6 +18,7 @@ use super::load::{self, Entry, Mix};
 use super::report::Unit::PerSecond;
 use super::resp::Raw;
 use super::rig::{Level, PREFIX, Rig};
+use super::stream::Into;
 use super::{Bench, Outcome, stream};
 
 /// The part's name.
@@ -35,11 +38,17 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Outcome<()> {
                 &entries,
                 level,
                 "raw XREADGROUP + XACK + XDEL",
+                Into::One,
                 |_, raw, count| consume_raw(raw, count),
             )?;
-            measure(bench, &entries, level, "tollgate, no-op", |rig, _, count| {
-                rig.runtime.block_on(consume(&rig.redis_url()?, count))
-            })?;
+            measure(
+                bench,
+                &entries,
+                level,
+                "tollgate, no-op",
+                Into::Shards,
+                |rig, _, count| rig.runtime.block_on(consume(&rig.redis_url()?, count)),
+            )?;
         }
     }
     Ok(())
@@ -50,10 +59,11 @@ fn measure(
     entries: &[Entry],
     level: Level,
     who: &str,
+    into: Into,
     consume: impl FnOnce(&Rig, &mut Raw, usize) -> Outcome<()>,
 ) -> Outcome<()> {
     let mut raw = bench.rig.clear_redis(Level::Everysec)?;
-    stream::fill(&mut raw, entries, stream::WINDOW)?;
+    stream::fill(&mut raw, entries, stream::WINDOW, into)?;
     stream::make_group(&mut raw)?;
     stream::set_level(&mut raw, level)?;
     let meter = Meter::start(&bench.rig.watched(&[]));
@@ -120,15 +130,25 @@ fn consume_raw(raw: &mut Raw, count: usize) -> Outcome<()> {
 
 /// The worker's claims, without apalis and Postgres around them.
 async fn consume(url: &str, count: usize) -> Outcome<()> {
-    let consumer = Consumer::new(url, Keys::new(PREFIX, 0), "bench".to_owned())?;
+    let consumer = Consumer::new(url, PREFIX, "bench".to_owned())?;
     let leases = Leases::new(Instant::now());
     let stop = CancellationToken::new();
-    let waiting = Waiting::default();
+    let shards = Shards::default();
+    let waiting = Waiting::new(shards.clone());
     let readiness = Readiness::default();
+    let attendance = Attendance {
+        consumer: consumer.clone(),
+        shards: shards.clone(),
+        waiting: waiting.clone(),
+        leases: leases.clone(),
+        readiness: readiness.clone(),
+    };
+    let attending = tokio::spawn(attendance.keep(stop.clone(), stop.clone()));
     let fetching = claims::fetch(
         consumer.clone(),
         leases.clone(),
         readiness,
+        shards,
         waiting.clone(),
         stop.clone(),
     );
@@ -160,5 +180,6 @@ async fn consume(url: &str, count: usize) -> Outcome<()> {
     // It may sit in a blocking read for another second, which nobody has to wait for.
     stop.cancel();
     fetching.abort();
+    attending.await?;
     Ok(())
 }

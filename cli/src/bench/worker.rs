@@ -85,7 +85,7 @@ impl Filling {
 /// Fills the stream, lets one worker empty it, and waits until all effects are there.
 pub(super) fn drain(rig: &Rig, database: &str, filling: &Filling, level: Level) -> Outcome<Drained> {
     let mut raw = rig.clear_redis(Level::Everysec)?;
-    stream::fill(&mut raw, &filling.entries, stream::WINDOW)?;
+    stream::fill(&mut raw, &filling.entries, stream::WINDOW, stream::Into::Shards)?;
     stream::set_level(&mut raw, level)?;
     drain_filled(
         rig,

@@ -4,6 +4,7 @@
 use std::error::Error;
 
 use shared::queue::GROUP;
+use stack::RedisServer;
 
 use super::world::World;
 
@@ -30,20 +31,29 @@ impl World {
 
     /// Lets all leases look run out while who holds them lives: what they look like after Redis's clock was set forward.
     pub(super) async fn lapse_leases(&mut self) -> Result<usize, Box<dyn Error>> {
-        let key = Self::keys().events;
         self.fill_hands().await?;
-        let answers = self
-            .master()?
-            .ask(&[&["XPENDING", &key, GROUP, "-", "+", "100000"]])?;
-        // Id, consumer, idle time, deliveries.
-        let pending: Vec<(&str, &str)> = answers[0].chunks(4).map(|it| (&*it[0], &*it[1])).collect();
-        for (id, consumer) in &pending {
-            let claim = [
-                "XCLAIM", &key, GROUP, consumer, "0", id, "IDLE", AN_HOUR_MS, "JUSTID",
-            ];
-            self.master()?.ask(&[&claim])?;
+        let mut lapsed = 0;
+        for (_, keys) in Self::keys() {
+            lapsed += lapse(self.master()?, &keys.events)?;
         }
         self.empty_hands();
-        Ok(pending.len())
+        Ok(lapsed)
     }
+}
+
+/// All leases of one shard.
+fn lapse(redis: &RedisServer, stream: &str) -> Result<usize, Box<dyn Error>> {
+    // Without a group nobody holds anything.
+    let Ok(answers) = redis.ask(&[&["XPENDING", stream, GROUP, "-", "+", "100000"]]) else {
+        return Ok(0);
+    };
+    // Id, consumer, idle time, deliveries.
+    let pending: Vec<(&str, &str)> = answers[0].chunks(4).map(|it| (&*it[0], &*it[1])).collect();
+    for (id, consumer) in &pending {
+        let claim = [
+            "XCLAIM", stream, GROUP, consumer, "0", id, "IDLE", AN_HOUR_MS, "JUSTID",
+        ];
+        redis.ask(&[&claim])?;
+    }
+    Ok(pending.len())
 }

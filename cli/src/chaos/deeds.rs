@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use shared::queue::GROUP;
+use shared::queue::{GROUP, Keys};
 use stack::{Process, Signal};
 use store::Store;
 
@@ -68,7 +68,11 @@ impl World {
             Kind::Wipe { disk } => broken.detail = format!("{} entries were in it", self.wipe(disk)?),
             Kind::FlushScripts => self.tell_redis(&["SCRIPT", "FLUSH"])?,
             // Where there is none, there is none to destroy.
-            Kind::NoGroup => drop(self.tell_redis(&["XGROUP", "DESTROY", &Self::keys().events, GROUP])),
+            Kind::NoGroup => {
+                for (_, keys) in Self::keys() {
+                    drop(self.tell_redis(&["XGROUP", "DESTROY", &keys.events, GROUP]));
+                }
+            }
             Kind::NoMemory => self.tell_redis(&["CONFIG", "SET", "maxmemory", "1000"])?,
             Kind::Failover => self.fail_over()?,
             Kind::Exhaust => broken.detail = format!("{} connections taken", self.exhaust().await?),
@@ -228,18 +232,24 @@ impl World {
 
     /// Loses everything Redis has, and notes what that was: exactly, because nobody writes in between.
     fn wipe(&mut self, disk: bool) -> Done<usize> {
-        let key = Self::keys().events;
-        let all: &[&str] = &["XRANGE", &key, "-", "+"];
+        let keys: Vec<Keys> = Self::keys().map(|(_, keys)| keys).collect();
+        let all: Vec<[&str; 4]> = keys
+            .iter()
+            .map(|keys| ["XRANGE", &keys.events, "-", "+"])
+            .collect();
+        let all: Vec<&[&str]> = all.iter().map(<[&str; 4]>::as_slice).collect();
         let master = self.master()?;
         let answers = if disk {
-            let answers = master.ask(&[&["CLIENT", "PAUSE", WRITES_PAUSED_MS, "WRITE"], all])?;
+            let pause: &[&str] = &["CLIENT", "PAUSE", WRITES_PAUSED_MS, "WRITE"];
+            let answers = master.ask(&[&[pause][..], &all].concat())?;
             master.restart_empty()?;
             self.join_replica()?;
             answers
         } else {
-            master.ask(&[&["MULTI"], all, &["FLUSHALL"], &["EXEC"]])?
+            let (begin, end): (&[&str], [&[&str]; 2]) = (&["MULTI"], [&["FLUSHALL"], &["EXEC"]]);
+            master.ask(&[&[begin][..], &all, &end].concat())?
         };
-        let wiped = event_ids(answers.last().map_or(&[], Vec::as_slice));
+        let wiped = event_ids(&answers.concat());
         let count = wiped.len();
         for id in wiped {
             *self.gap.entry(id).or_default() += 1;

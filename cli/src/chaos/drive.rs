@@ -10,7 +10,7 @@ use super::load::{Ends, Sent};
 use super::plan::Slot;
 use super::recovery::Happened;
 use super::say;
-use super::world::World;
+use super::world::{PREFIX, World};
 use crate::idle::{Eye, Left, watch};
 
 /// The load after the last fault: there must be something to recover for.
@@ -94,7 +94,7 @@ pub(super) async fn wait_until_idle(
     limit: Duration,
 ) -> Result<Option<String>, Box<dyn Error>> {
     let url = world.stack.database_url().ok_or("no Postgres")?;
-    let mut eye = Eye::new(&world.redis_url()?, World::keys(), &url)?;
+    let mut eye = Eye::new(&world.redis_url()?, PREFIX, &url)?;
     let seen = watch(async || eye.look().await, Instant::now() + limit).await?;
     Ok(match seen {
         Ok(left) if left == Left::default() => None,

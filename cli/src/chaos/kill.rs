@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use shared::queue::GROUP;
+use shared::queue::{GROUP, Keys, StreamId};
 use stack::RedisServer;
 
 use super::deeds::{Broken, Done, INGEST};
@@ -63,11 +63,15 @@ impl World {
 
     /// Whether workers keep up.
     pub(super) fn is_calm(&mut self) -> bool {
-        let key = Self::keys().events;
         let Ok(master) = self.master() else { return false };
-        let answers = master.ask(&[&["XLEN", &key], &["XPENDING", &key, GROUP]]);
-        let length = answers.ok().and_then(|answers| answers[0].first()?.parse().ok());
-        length.is_some_and(|length: usize| length <= BACKLOG_CALM)
+        let lengths = Self::keys().map(|(_, keys)| {
+            let answers = master.ask(&[&["XLEN", &keys.events]]);
+            answers
+                .ok()
+                .and_then(|answers| answers[0].first()?.parse::<usize>().ok())
+        });
+        let length = lengths.sum::<Option<usize>>();
+        length.is_some_and(|length| length <= BACKLOG_CALM)
     }
 
     /// With requests under way that Redis has not seen, and never will.
@@ -82,18 +86,23 @@ impl World {
     }
 }
 
-/// The entries that a worker's process holds.
+/// The entries that a worker's process holds, as Postgres names them.
 fn held_by(redis: &RedisServer, pid: u32) -> Done<Vec<String>> {
-    let key = World::keys().events;
-    // Without a group nobody holds anything.
-    let Ok(answers) = redis.ask(&[&["XINFO", "CONSUMERS", &key, GROUP]]) else {
-        return Ok(Vec::new());
-    };
     let mark = format!("-{pid}-");
-    let Some(name) = answers[0].iter().find(|word| word.contains(&mark)) else {
-        return Ok(Vec::new());
-    };
-    let answers = redis.ask(&[&["XPENDING", &key, GROUP, "-", "+", "100000", name]])?;
-    // Id, consumer, idle time, deliveries.
-    Ok(answers[0].chunks(4).map(|entry| entry[0].clone()).collect())
+    let mut held = Vec::new();
+    for (shard, Keys { events, .. }) in World::keys() {
+        // Without a group nobody holds anything.
+        let Ok(answers) = redis.ask(&[&["XINFO", "CONSUMERS", &events, GROUP]]) else {
+            continue;
+        };
+        let Some(name) = answers[0].iter().find(|word| word.contains(&mark)) else {
+            continue;
+        };
+        let answers = redis.ask(&[&["XPENDING", &events, GROUP, "-", "+", "100000", name]])?;
+        // Id, consumer, idle time, deliveries.
+        for entry in answers[0].chunks(4) {
+            held.push(StreamId::of(shard, &entry[0])?.to_string());
+        }
+    }
+    Ok(held)
 }

@@ -75,7 +75,11 @@ fn item(event: &Event, secret: &Secret, number: u64) -> Result<Item, Box<dyn Err
         traceparent: None,
     };
     Ok(Item::new(Claimed {
-        id: StreamId { ms: 1, seq: number },
+        id: StreamId {
+            shard: 0,
+            ms: 1,
+            seq: number,
+        },
         deliveries: 1,
         entry: Ok(Entry::new(verified, meta)),
         fields: Vec::new(),

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::time::Duration;
 
 use shared::planted::PLANTED_LAYOUT;
-use shared::queue::Keys;
 
 use super::deeds::INGEST;
 use super::world::World;
@@ -48,8 +47,11 @@ impl World {
     }
 
     fn waiting(&mut self) -> Result<u64, Box<dyn Error>> {
-        let Keys { newer, .. } = Self::keys();
-        let answers = self.master()?.ask(&[&["XLEN", &format!("{newer}:{NEWER}")]])?;
-        Ok(answers[0].first().map_or(Ok(0), |count| count.parse())?)
+        let mut waiting = 0;
+        for (_, keys) in Self::keys() {
+            let answers = self.master()?.ask(&[&["XLEN", &keys.newer_of(NEWER)]])?;
+            waiting += answers[0].first().map_or(Ok(0), |count| count.parse())?;
+        }
+        Ok(waiting)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::queue::Keys;
+use shared::queue::shards::SHARDS_DEFAULT;
 use shared::signature::Secret;
 use stack::{Fsync, Proxy, RedisOptions, RedisServer, Stack};
 use store::{Store, Tx};
@@ -150,8 +151,9 @@ impl World {
         Secret::new(SECRET).expect("a secret")
     }
 
-    pub(super) fn keys() -> Keys {
-        Keys::new(PREFIX, 0)
+    /// Those of all shards, by number.
+    pub(super) fn keys() -> impl Iterator<Item = (u16, Keys)> {
+        (0..SHARDS_DEFAULT).map(|shard| (shard, Keys::new(PREFIX, shard)))
     }
 
     pub(super) fn children(&self) -> MutexGuard<'_, Vec<Child>> {

@@ -2,7 +2,7 @@
 
 use shared::clock::Clock;
 use shared::config::Env;
-use shared::queue::{Durability, Keys, Probe};
+use shared::queue::{Durability, Probe};
 use shared::signature::Secret;
 use shared::state_cache::StateCache;
 use stack::{Stack, StackError};
@@ -108,7 +108,7 @@ impl Services {
             tokens: Tokens::unless_configured(env)?,
             secrets,
             store: Store::new(&database_url, "tollgate-dev", CONNECTIONS_MAX)?,
-            probe: Probe::new(&redis_url, Keys::new(&prefix, 0))?,
+            probe: Probe::new(&redis_url, &prefix)?,
             durability: if stack.redis().is_some() {
                 Durability::Always
             } else {

@@ -60,7 +60,7 @@ pub fn history(stories: &[&str]) -> Vec<Event> {
 /// As a worker claims them, the first as entry `first`.
 pub fn items<'a>(first: u64, bodies: impl IntoIterator<Item = &'a Bytes>) -> Vec<Item> {
     let entries = (first..).zip(bodies).map(|(seq, body)| Claimed {
-        id: StreamId { ms: 1, seq },
+        id: StreamId { shard: 0, ms: 1, seq },
         deliveries: 1,
         entry: Ok(entry(body)),
         fields: Vec::new(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use shared::queue::{EnqueueError, Gate, Keys, Producer};
+use shared::queue::{EnqueueError, Gate, Keys, Producer, Sharding};
 use stack::{Proxy, RedisOptions, RedisServer};
 use store::Store;
 
@@ -60,7 +60,11 @@ impl Pair {
 
     fn producer(&self, replicas: u32) -> Producer {
         let url = format!("redis://:{}@{}/0", self.master.password(), self.proxy.address());
-        Producer::new(&url, Keys::new(KEYS_PREFIX, 0), replicas, &Gate::closed()).expect("an URL")
+        let sharding = Sharding {
+            prefix: KEYS_PREFIX.to_owned(),
+            shards: 1,
+        };
+        Producer::new(&url, &sharding, replicas, &Gate::closed()).expect("an URL")
     }
 
     async fn entries_on(&self, server: &RedisServer) -> usize {

@@ -102,6 +102,7 @@ pub async fn apply(store: &Store, policy: &Policy, events: &[Bytes]) {
     let item = |body: &Bytes| {
         Item::new(Claimed {
             id: StreamId {
+                shard: 0,
                 ms: 1,
                 seq: NEXT.fetch_add(1, Ordering::Relaxed),
             },

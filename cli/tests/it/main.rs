@@ -27,6 +27,7 @@ mod races;
 mod reckon;
 mod refetch;
 mod scenarios;
+mod shards;
 mod state;
 mod support;
 mod worker;

@@ -26,6 +26,8 @@ const BEGUN: usize = 4 * CHUNK_ENTRIES_MAX;
 const HELD: usize = BEGUN + CHUNK_ENTRIES_MAX;
 /// More than that, so that something is left for others.
 const QUEUED: usize = 3_000;
+/// For two workers.
+const SHARDS: u16 = 8;
 /// Well below the lease: within it nothing was waited for.
 const PROMPTLY: Duration = Duration::from_secs(6);
 /// The lease, the search for run-out ones, and the work.
@@ -231,8 +233,10 @@ async fn a_worker_that_cannot_finish_ends_at_its_deadline_or_at_a_second_signal(
     let mut patient = worker(&rig.env().with("TOLLGATE_SHUTDOWN_SECONDS", "3600"));
     hasty.ready().await;
     let admin = patient.ready().await;
+    rig.enqueue_into(SHARDS, &[]).await;
+    rig.wait_until_shared(usize::from(SHARDS), 2).await;
     stack.postgres_mut().expect("asked for").pause().expect("paused");
-    rig.enqueue(&customers(0, 100)).await;
+    rig.enqueue_into(SHARDS, &customers(0, 100)).await;
     let both_hold = wait_for(async || rig.consumers().await.values().all(|held| *held > 0));
     assert!(both_hold.await, "{:?}", rig.consumers().await);
 

@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use redis::streams::StreamRangeReply;
-use shared::queue::{Claimed, Consumer, DELIVERIES_MAX, GROUP, LEASE, Probe, Settled, StreamId};
+use shared::queue::{Claimed, Consumer, DELIVERIES_MAX, GROUP, LEASE, Settled, StreamId};
 
 use crate::support::{Rig, customer};
 
 const SOON: Duration = Duration::from_secs(5);
+/// Where the rig enqueues.
+const FIRST: [u16; 1] = [0];
 
 /// Claims new entries, as a worker would.
 pub async fn claim(consumer: &Consumer, count: usize) -> Vec<Claimed> {
-    consumer.ensure_group().await.expect("a group");
+    consumer.ensure_groups(&FIRST).await.expect("a group");
     let mut reader = consumer.reader().await.expect("a connection");
     consumer
-        .read_new(&mut reader, count, SOON)
+        .read_new(&mut reader, &FIRST, count, SOON)
         .await
         .expect("entries")
 }
@@ -32,7 +34,7 @@ pub async fn let_leases_run_out(rig: &Rig, consumer: &Consumer, ids: &[StreamId]
         .arg(consumer.name())
         .arg(0);
     for id in ids {
-        command.arg(id.to_string());
+        command.arg(id.in_stream());
     }
     command
         .arg("IDLE")
@@ -56,7 +58,7 @@ async fn what_is_enqueued_is_claimed_once_and_gone_when_settled() {
     assert_eq!(claimed.len(), 3);
     assert!(claimed.iter().all(|claimed| claimed.deliveries == 1));
     assert_eq!(claimed[1].entry.as_ref().expect("ours").body, bodies[1]);
-    assert!(b.take_over().await.expect("an answer").is_empty(), "leased");
+    assert!(b.take_over(&FIRST).await.expect("an answer").is_empty(), "leased");
     a.acknowledge(&Settled::after_commit(ids(&claimed)))
         .await
         .expect("acknowledged");
@@ -70,7 +72,7 @@ async fn a_lease_that_ran_out_is_taken_over_by_one() {
     let (dead, b, c) = (rig.consumer("dead"), rig.consumer("b"), rig.consumer("c"));
     let held = ids(&claim(&dead, 1).await);
     let_leases_run_out(&rig, &dead, &held, 1).await;
-    let (b_got, c_got) = tokio::join!(b.take_over(), c.take_over());
+    let (b_got, c_got) = tokio::join!(b.take_over(&FIRST), c.take_over(&FIRST));
     let (b_got, c_got) = (b_got.expect("an answer"), c_got.expect("an answer"));
     assert_eq!(b_got.len() + c_got.len(), 1, "one of them, not both");
     assert_eq!(
@@ -90,7 +92,7 @@ async fn a_worker_that_wakes_up_late_does_not_take_back_what_another_holds() {
     let (sleeper, other) = (rig.consumer("sleeper"), rig.consumer("other"));
     let held = ids(&claim(&sleeper, 2).await);
     let_leases_run_out(&rig, &sleeper, &held[..1], 1).await;
-    assert_eq!(other.take_over().await.expect("an answer").len(), 1);
+    assert_eq!(other.take_over(&FIRST).await.expect("an answer").len(), 1);
     assert_eq!(
         sleeper.renew(&held).await.expect("an answer"),
         1,
@@ -107,7 +109,7 @@ async fn what_is_handed_back_goes_at_once_and_does_not_count_against_the_entry()
     let held = ids(&claim(&a, 1).await);
     for _ in 0..=DELIVERIES_MAX {
         assert_eq!(a.hand_back(&held, 1).await.expect("an answer"), 1);
-        let taken = a.take_over().await.expect("an answer");
+        let taken = a.take_over(&FIRST).await.expect("an answer");
         assert_eq!(taken.len(), 1, "no waiting for the lease");
         assert_eq!(taken[0].deliveries, 1);
     }
@@ -122,12 +124,12 @@ async fn a_delivery_that_is_forgiven_does_not_count_and_the_lease_stays() {
     let held = ids(&claim(&a, 1).await);
     for _ in 0..=DELIVERIES_MAX {
         a.forgive(&held, 1).await.expect("an answer");
-        assert!(b.take_over().await.expect("an answer").is_empty(), "leased");
+        assert!(b.take_over(&FIRST).await.expect("an answer").is_empty(), "leased");
         let_leases_run_out(&rig, &a, &held, deliveries_of(&rig).await).await;
-        assert_eq!(a.take_over().await.expect("an answer")[0].deliveries, 1);
+        assert_eq!(a.take_over(&FIRST).await.expect("an answer")[0].deliveries, 1);
     }
     let_leases_run_out(&rig, &a, &held, 3).await;
-    assert_eq!(b.take_over().await.expect("an answer")[0].deliveries, 4);
+    assert_eq!(b.take_over(&FIRST).await.expect("an answer")[0].deliveries, 4);
     b.forgive(&held, 4).await.expect("an answer");
     assert_eq!(deliveries_of(&rig).await, 3, "the others stay");
     a.forgive(&held, 1).await.expect("an answer");
@@ -149,7 +151,7 @@ async fn a_consumer_leaves_only_when_it_holds_nothing() {
     rig.enqueue(&[customer(0, 1)]).await;
     let a = rig.consumer("a");
     let held = ids(&claim(&a, 1).await);
-    a.leave().await.expect("an answer");
+    a.leave(&FIRST).await.expect("an answer");
     assert_eq!(
         a.renew(&held).await.expect("an answer"),
         1,
@@ -158,7 +160,7 @@ async fn a_consumer_leaves_only_when_it_holds_nothing() {
     a.acknowledge(&Settled::after_commit(held))
         .await
         .expect("acknowledged");
-    a.leave().await.expect("an answer");
+    a.leave(&FIRST).await.expect("an answer");
     let consumers: Vec<redis::Value> = redis::cmd("XINFO")
         .arg("CONSUMERS")
         .arg(rig.keys().events)
@@ -172,7 +174,7 @@ async fn a_consumer_leaves_only_when_it_holds_nothing() {
 #[tokio::test]
 async fn depth_counts_waiting_and_in_flight() {
     let rig = Rig::new().await;
-    let mut probe = shared::queue::Probe::new(&rig.redis_url, rig.keys()).expect("an URL");
+    let mut probe = rig.probe();
     let now = shared::clock::Clock::system().unix_ms();
     assert_eq!(
         probe.depth(now).await.expect("an answer").entries,
@@ -194,16 +196,16 @@ async fn who_was_there_at_two_deaths_is_left_unless_one_has_nothing_else_in_ones
     let (a, b) = (rig.consumer("a"), rig.consumer("b"));
     let held = ids(&claim(&a, 1).await);
     let_leases_run_out(&rig, &a, &held, 1).await;
-    let once = b.take_over_if(async || false).await.expect("an answer");
+    let once = b.take_over_if(&FIRST, async || false).await.expect("an answer");
     assert_eq!(once[0].deliveries, 2, "once may be chance");
     let_leases_run_out(&rig, &b, &held, 2).await;
     assert!(
-        a.take_over_if(async || false)
+        a.take_over_if(&FIRST, async || false)
             .await
             .expect("an answer")
             .is_empty()
     );
-    let alone = a.take_over_if(async || true).await.expect("an answer");
+    let alone = a.take_over_if(&FIRST, async || true).await.expect("an answer");
     assert_eq!(alone[0].deliveries, 3, "being left did not count");
 }
 
@@ -228,11 +230,11 @@ async fn entries_of_a_newer_layout_wait_as_they_are_for_a_build_that_reads_them(
     for (name, value) in newer {
         assert_eq!(kept(name).as_deref(), Some(value), "{name}");
     }
-    let mut probe = Probe::new(&rig.redis_url, keys).expect("an URL");
+    let mut probe = rig.probe();
     let depth = probe.depth(0).await.expect("an answer");
     assert_eq!((depth.entries, depth.in_flight, depth.newer), (0, 0, 1));
     assert!(
-        a.take_over().await.expect("an answer").is_empty(),
+        a.take_over(&FIRST).await.expect("an answer").is_empty(),
         "still nothing for this build"
     );
     assert_eq!(probe.depth(0).await.expect("an answer").newer, 1);
@@ -251,11 +253,11 @@ async fn entries_that_waited_for_this_build_come_back() {
         .ignore();
     pipe.cmd("SADD").arg(&keys.newer).arg(1).ignore();
     pipe.query_async::<()>(&mut redis).await.expect("moved");
-    let mut probe = Probe::new(&rig.redis_url, keys).expect("an URL");
+    let mut probe = rig.probe();
     assert_eq!(probe.depth(0).await.expect("an answer").newer, 2);
     let a = rig.consumer("a");
-    a.ensure_group().await.expect("a group");
-    a.take_over().await.expect("an answer");
+    a.ensure_groups(&FIRST).await.expect("a group");
+    a.take_over(&FIRST).await.expect("an answer");
     assert_eq!(probe.depth(0).await.expect("an answer").newer, 0);
     let bodies: Vec<_> = claim(&a, 10)
         .await

@@ -15,12 +15,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use redis::streams::StreamInfoConsumersReply;
 use serde_json::Value;
 use shared::clock::Clock;
 use shared::config::Env;
 use shared::entry::{Entry, Meta};
 use shared::envelope::{Envelope, VerifiedBody};
-use shared::queue::{Consumer, GROUP, Gate, Keys, Probe, Producer};
+use shared::queue::shards::{SHARDS_MAX, said};
+use shared::queue::{Consumer, GROUP, Gate, Keys, Probe, Producer, Sharding};
 use shared::signature::{Secret, sign};
 use shared::state_cache::StateCache;
 use sqlx::postgres::PgPoolOptions;
@@ -126,16 +128,32 @@ impl Rig {
         self.database_url.replace(&server, &proxy.address().to_string())
     }
 
+    /// Those of the first shard, which is where tests put what they enqueue themselves.
     pub fn keys(&self) -> Keys {
         Keys::new(&self.prefix, 0)
     }
 
     pub fn producer(&self) -> Producer {
-        Producer::new(&self.redis_url, self.keys(), 0, &Gate::closed()).expect("an URL")
+        self.producer_into(1)
+    }
+
+    pub fn sharding(&self, shards: u16) -> Sharding {
+        Sharding {
+            prefix: self.prefix.clone(),
+            shards,
+        }
+    }
+
+    pub fn producer_into(&self, shards: u16) -> Producer {
+        Producer::new(&self.redis_url, &self.sharding(shards), 0, &Gate::closed()).expect("an URL")
+    }
+
+    pub fn probe(&self) -> Probe {
+        Probe::new(&self.redis_url, &self.prefix).expect("an URL")
     }
 
     pub fn consumer(&self, name: &str) -> Consumer {
-        Consumer::new(&self.redis_url, self.keys(), name.to_owned()).expect("an URL")
+        Consumer::new(&self.redis_url, &self.prefix, name.to_owned()).expect("an URL")
     }
 
     pub fn state_cache(&self) -> StateCache {
@@ -163,7 +181,47 @@ impl Rig {
         }
     }
 
-    /// Puts something into the stream, whatever it is.
+    /// Puts events into so many shards, and says that these are there, as ingest would.
+    pub async fn enqueue_into<'a>(&self, shards: u16, bodies: impl IntoIterator<Item = &'a Bytes>) {
+        let mut command = redis::cmd("SADD");
+        command.arg(said(&self.prefix)).arg(Vec::from_iter(0..shards));
+        let said = command.query_async::<()>(&mut self.redis().await).await;
+        said.expect("said");
+        let producer = self.producer_into(shards);
+        for body in bodies {
+            let _receipt = producer.enqueue(&entry(body)).await.expect("Redis takes it");
+        }
+    }
+
+    /// Who has which shard, by name.
+    pub async fn holders(&self) -> BTreeMap<String, Vec<u16>> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(format!("{{{}:v1}}:holders", self.prefix));
+        let all: BTreeMap<u16, String> = command.query_async(&mut self.redis().await).await.expect("a map");
+        let mut holders = BTreeMap::<String, Vec<u16>>::new();
+        for (shard, holder) in all {
+            let (_, name) = holder.split_once(' ').expect("when it runs out, and a name");
+            holders.entry(name.to_owned()).or_default().push(shard);
+        }
+        holders
+    }
+
+    /// Waits until exactly so many workers share exactly so many shards.
+    pub async fn wait_until_shared(&self, shards: usize, workers: usize) -> BTreeMap<String, Vec<u16>> {
+        let mut holders = BTreeMap::new();
+        let reached = wait_for(async || {
+            holders = self.holders().await;
+            let held: usize = holders.values().map(Vec::len).sum();
+            (held, holders.len()) == (shards, workers) && is_even(&holders)
+        });
+        assert!(
+            reached.await,
+            "waited for {workers} with {shards} shards, last saw {holders:?}"
+        );
+        holders
+    }
+
+    /// Puts something into the first shard, whatever it is.
     pub async fn xadd(&self, fields: &[(&str, &[u8])]) {
         let mut command = redis::cmd("XADD");
         command.arg(self.keys().events).arg("*");
@@ -251,18 +309,14 @@ impl Rig {
         assert!(reached, "{sql}: waited for {wanted}, last saw {seen:?}");
     }
 
-    /// Entries in the stream: waiting or in flight.
+    /// Entries in all shards: waiting or in flight.
     pub async fn backlog(&self) -> u64 {
-        redis::cmd("XLEN")
-            .arg(self.keys().events)
-            .query_async(&mut self.redis().await)
-            .await
-            .expect("a number")
+        self.probe().depth(0).await.expect("an answer").entries
     }
 
     /// Waits until workers hold exactly so many entries.
     pub async fn wait_until_held(&self, wanted: u64) {
-        let mut probe = Probe::new(&self.redis_url, self.keys()).expect("an URL");
+        let mut probe = self.probe();
         let mut held = None;
         let reached = wait_for(async || {
             held = probe.depth(0).await.ok().map(|depth| depth.in_flight);
@@ -282,19 +336,21 @@ impl Rig {
         held
     }
 
-    /// The names in the consumer group, and how many entries each holds.
+    /// The names in the consumer groups, and how many entries each holds.
     pub async fn consumers(&self) -> BTreeMap<String, usize> {
-        let mut command = redis::cmd("XINFO");
-        command.arg("CONSUMERS").arg(self.keys().events).arg(GROUP);
-        let reply: redis::streams::StreamInfoConsumersReply = command
-            .query_async(&mut self.redis().await)
-            .await
-            .expect("a list");
-        reply
-            .consumers
-            .into_iter()
-            .map(|consumer| (consumer.name, consumer.pending))
-            .collect()
+        let mut consumers = BTreeMap::new();
+        let mut redis = self.redis().await;
+        for shard in 0..SHARDS_MAX {
+            let mut command = redis::cmd("XINFO");
+            let stream = Keys::new(&self.prefix, shard).events;
+            command.arg("CONSUMERS").arg(stream).arg(GROUP);
+            // An error: there is no such shard.
+            let reply = command.query_async::<StreamInfoConsumersReply>(&mut redis).await;
+            for consumer in reply.map_or(Vec::new(), |reply| reply.consumers) {
+                *consumers.entry(consumer.name).or_default() += consumer.pending;
+            }
+        }
+        consumers
     }
 
     /// Waits until nothing is waiting or in flight.
@@ -305,6 +361,12 @@ impl Rig {
             self.backlog().await
         );
     }
+}
+
+/// Nobody has two more than another.
+fn is_even(holders: &BTreeMap<String, Vec<u16>>) -> bool {
+    let counts = holders.values().map(Vec::len);
+    counts.clone().max().unwrap_or(0) <= counts.min().unwrap_or(0) + 1
 }
 
 /// A worker in this process. Stops when dropped, so that a failing test ends.

@@ -286,7 +286,7 @@ async fn nothing_is_lost_or_blamed_while_postgres_or_redis_is_away() {
     let bodies: Vec<Bytes> = (2..=500).map(|n| customer(n, 1)).collect();
     rig.enqueue(&bodies).await;
     let claimed = wait_for(async || {
-        let mut probe = shared::queue::Probe::new(&rig.redis_url, rig.keys()).expect("an URL");
+        let mut probe = rig.probe();
         probe.depth(0).await.is_ok_and(|depth| depth.in_flight > 0)
     });
     assert!(claimed.await, "the worker holds entries while Postgres is away");
@@ -377,7 +377,7 @@ async fn an_event_that_one_endpoint_is_not_meant_to_receive_counts_at_the_one_th
     for (ms, entries) in (1..).zip(deliveries) {
         let item = |(seq, entry)| {
             Item::new(Claimed {
-                id: StreamId { ms, seq },
+                id: StreamId { shard: 0, ms, seq },
                 deliveries: 1,
                 entry: Ok(entry),
                 fields: Vec::new(),

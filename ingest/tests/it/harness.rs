@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use shared::clock::Clock;
 use shared::config::Env;
 use shared::entry::Entry;
-use shared::queue::{Consumer, Keys};
+use shared::queue::Consumer;
 use shared::role::Role;
 use stack::{RedisOptions, RedisServer};
 use tokio_util::sync::CancellationToken;
@@ -177,16 +177,19 @@ impl Ingest {
 
     /// Everything put into the queue since the last call.
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        let keys = Keys::new(&self.config.common.redis_prefix, 0);
+        let (prefix, shards) = (&self.config.common.redis_prefix, self.config.shards);
+        let shards: Vec<u16> = (0..shards).collect();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
         let claimed = runtime.block_on(async {
-            let consumer = Consumer::new(&self.config.common.redis_url, keys, "test".into())?;
-            consumer.ensure_group().await?;
+            let consumer = Consumer::new(&self.config.common.redis_url, prefix, "test".into())?;
+            consumer.ensure_groups(&shards).await?;
             let mut reader = consumer.reader().await?;
-            consumer.read_new(&mut reader, ENTRIES_MAX, Duration::ZERO).await
+            consumer
+                .read_new(&mut reader, &shards, ENTRIES_MAX, Duration::ZERO)
+                .await
         });
         let claimed = claimed.expect("Redis answers");
         claimed

@@ -1,18 +1,17 @@
 //! The worker's side: claim entries, keep them, give them up.
 
-use std::fmt;
-use std::str::FromStr;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use redis::Value;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::streams::StreamPendingCountReply;
 
 use super::reply::{self, RawEntry};
 use super::{
-    CHUNK_ENTRIES_MAX, CONNECT_TIMEOUT, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, link, newer,
-    scripts, within,
+    CHUNK_ENTRIES_MAX, CONNECT_TIMEOUT, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, StreamId,
+    link, newer, scripts, within,
 };
 use crate::entry::{Entry, MalformedEntry};
 
@@ -25,36 +24,9 @@ const ALONE_FROM: u32 = 2;
 /// A consumer that has not been heard of for this long and holds nothing is forgotten.
 const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(3600);
 /// Under which name entries wait that were handed back.
-const NOBODY: &str = "handed-back";
+pub(super) const NOBODY: &str = "handed-back";
 /// Ids in one command or script call; Lua's `unpack` ends at 8,000.
 const IDS_PER_CALL_MAX: usize = 1_000;
-
-/// A stream entry's id: milliseconds and a sequence number, ordered as Redis orders them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId {
-    /// Redis's clock when the entry was added, unix milliseconds.
-    pub ms: u64,
-    /// Counts entries within one millisecond.
-    pub seq: u64,
-}
-
-impl fmt::Display for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.ms, self.seq)
-    }
-}
-
-impl FromStr for StreamId {
-    type Err = QueueError;
-
-    fn from_str(text: &str) -> Result<Self, QueueError> {
-        let parts = text
-            .split_once('-')
-            .and_then(|(ms, seq)| Some((ms.parse().ok()?, seq.parse().ok()?)));
-        let (ms, seq) = parts.ok_or_else(|| unexpected("a stream id"))?;
-        Ok(Self { ms, seq })
-    }
-}
 
 /// One entry, claimed by this process.
 #[derive(Debug, Clone)]
@@ -93,12 +65,12 @@ impl Settled {
     }
 }
 
-/// One consumer of the group. Clones share the connection for short commands; the blocking read has its own.
+/// One consumer of the group, the same in all shards. Clones share the connection for short commands; the blocking read has its own.
 #[derive(Clone)]
 pub struct Consumer {
     client: redis::Client,
     control: Link,
-    keys: Keys,
+    prefix: String,
     name: String,
 }
 
@@ -111,14 +83,27 @@ impl Consumer {
     ///
     /// # Errors
     /// [`QueueError::BadUrl`].
-    pub fn new(url: &str, keys: Keys, name: String) -> Result<Self, QueueError> {
+    pub fn new(url: &str, prefix: &str, name: String) -> Result<Self, QueueError> {
         let client = link::client(url)?;
         Ok(Self {
             client,
             control: Link::new(url, RESPONSE_TIMEOUT)?,
-            keys,
+            prefix: prefix.to_owned(),
             name,
         })
+    }
+
+    pub(super) fn keys(&self, shard: u16) -> Keys {
+        Keys::new(&self.prefix, shard)
+    }
+
+    /// A key of the whole queue, whatever its shards.
+    pub(super) fn fleet_key(&self, what: &str) -> String {
+        format!("{{{}:v1}}:{what}", self.prefix)
+    }
+
+    pub(super) fn control(&self) -> Link {
+        self.control.clone()
     }
 
     /// This consumer's name in the group.
@@ -127,22 +112,28 @@ impl Consumer {
         &self.name
     }
 
-    /// Creates stream and group when they are missing, reading from the very first entry.
+    /// Creates streams and groups of shards where they are missing, reading from the very first entry.
     ///
     /// # Errors
     /// [`QueueError`] when Redis does not answer.
-    pub async fn ensure_group(&self) -> Result<(), QueueError> {
-        let mut command = redis::cmd("XGROUP");
-        command
-            .arg("CREATE")
-            .arg(&self.keys.events)
-            .arg(GROUP)
-            .arg("0")
-            .arg("MKSTREAM");
-        match command.query_async::<()>(&mut self.control.clone()).await {
-            Err(error) if error.code() == Some("BUSYGROUP") => Ok(()),
-            result => Ok(result?),
+    pub async fn ensure_groups(&self, shards: &[u16]) -> Result<(), QueueError> {
+        let mut pipe = redis::pipe();
+        for shard in shards {
+            pipe.cmd("XGROUP")
+                .arg("CREATE")
+                .arg(self.keys(*shard).events)
+                .arg(GROUP)
+                .arg("0")
+                .arg("MKSTREAM");
         }
+        let answers = self.control().req_packed_commands(&pipe, 0, shards.len()).await?;
+        for answer in answers {
+            match answer.extract_error() {
+                Err(error) if error.code() == Some("BUSYGROUP") => {}
+                answer => drop(answer?),
+            }
+        }
+        Ok(())
     }
 
     /// Opens the connection for [`Consumer::read_new`]. The client's own response timeout is off,
@@ -158,14 +149,15 @@ impl Consumer {
         Ok(Reader(within(CONNECT_TIMEOUT * 2, connect).await?))
     }
 
-    /// Claims up to `count` entries nobody has had yet, waiting up to `block` for the first
+    /// Claims up to `count` entries of each of `shards` that nobody has had yet, waiting up to `block` for the first
     /// (not at all when zero).
     ///
     /// # Errors
-    /// [`QueueError`]; the reader must then be replaced. `is_no_group` asks for [`Consumer::ensure_group`].
+    /// [`QueueError`]; the reader must then be replaced. `is_no_group` asks for [`Consumer::ensure_groups`].
     pub async fn read_new(
         &self,
         reader: &mut Reader,
+        shards: &[u16],
         count: usize,
         block: Duration,
     ) -> Result<Vec<Claimed>, QueueError> {
@@ -182,23 +174,40 @@ impl Consumer {
                 .arg("BLOCK")
                 .arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX).max(1));
         }
-        command.arg("STREAMS").arg(&self.keys.events).arg(">");
+        let keys: Vec<Keys> = shards.iter().map(|shard| self.keys(*shard)).collect();
+        command.arg("STREAMS");
+        command.arg(keys.iter().map(|keys| &*keys.events).collect::<Vec<_>>());
+        command.arg(vec![">"; keys.len()]);
         let reply: Value = within(block + RESPONSE_TIMEOUT, command.query_async(&mut reader.0)).await?;
-        let entries = reply::entries_read(reply)?.into_iter();
-        let claimed = entries
-            .map(|entry| claimed(entry, 1))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(newer::leave(&mut self.control.clone(), &self.keys, &self.name, claimed).await)
+        let mut all = Vec::new();
+        for (stream, entries) in reply::streams_read(reply)? {
+            let Some(at) = keys.iter().position(|keys| keys.events.as_bytes() == stream) else {
+                return Err(unexpected("a stream that was asked for"));
+            };
+            let claimed = self.claimed(shards[at], entries, 1)?;
+            all.append(&mut newer::leave(&mut self.control(), &keys[at], &self.name, claimed).await);
+        }
+        Ok(all)
     }
 
-    /// Takes over entries whose lease ran out. Entries that were in flight when a worker died come in
-    /// small chunks, and alone the next time, so that one that kills its worker is found and its
-    /// neighbours get away.
+    fn claimed(
+        &self,
+        shard: u16,
+        entries: Vec<RawEntry>,
+        deliveries: u32,
+    ) -> Result<Vec<Claimed>, QueueError> {
+        let entries = entries.into_iter();
+        entries.map(|entry| claimed(shard, entry, deliveries)).collect()
+    }
+
+    /// Takes over entries of one of `shards` whose lease ran out: of the first that has any. Entries that were in flight
+    /// when a worker died come in small chunks, and alone the next time, so that one that kills its worker is found and
+    /// its neighbours get away.
     ///
     /// # Errors
     /// [`QueueError`] when Redis does not answer.
-    pub async fn take_over(&self) -> Result<Vec<Claimed>, QueueError> {
-        self.take_over_if(async || true).await
+    pub async fn take_over(&self, shards: &[u16]) -> Result<Vec<Claimed>, QueueError> {
+        self.take_over_if(shards, async || true).await
     }
 
     /// The same, but an entry that comes alone is left where it is unless `is_alone` then says that this process has
@@ -209,53 +218,82 @@ impl Consumer {
     /// [`QueueError`] when Redis does not answer.
     pub async fn take_over_if(
         &self,
+        shards: &[u16],
         is_alone: impl AsyncFnOnce() -> bool,
     ) -> Result<Vec<Claimed>, QueueError> {
         #[cfg(feature = "planted-bugs")]
         if crate::planted::is_planted("no-reclaim") {
             return Ok(Vec::new());
         }
-        let mut connection = self.control.clone();
         // A Redis that is full cannot: no reason to take nothing over.
-        if let Err(error) = newer::bring_back(&mut connection, &self.keys).await {
+        if let Err(error) = self.bring_back(shards).await {
             tracing::debug!("entries that waited for this build are not back: {error}");
         }
-        let lease_ms = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
-        let mut command = redis::cmd("XPENDING");
-        command
-            .arg(&self.keys.events)
-            .arg(GROUP)
-            .arg("IDLE")
-            .arg(lease_ms)
-            .arg("-")
-            .arg("+");
-        command.arg(TAKE_OVER_SCAN_MAX);
-        let pending: StreamPendingCountReply = command.query_async(&mut connection).await?;
-        let pending: Vec<(String, u32)> = pending
-            .ids
-            .into_iter()
-            .map(|entry| (entry.id, u32::try_from(entry.times_delivered).unwrap_or(u32::MAX)))
-            .collect();
-        let (chunk, deliveries) = first_chunk(&pending);
-        if chunk.is_empty() || (deliveries >= ALONE_FROM && !is_alone().await) {
-            return Ok(Vec::new());
+        for (shard, pending) in self.run_out(shards).await? {
+            let (chunk, deliveries) = first_chunk(&pending);
+            if chunk.is_empty() {
+                continue;
+            }
+            if deliveries >= ALONE_FROM && !is_alone().await {
+                break;
+            }
+            return self.take(shard, chunk, deliveries).await;
         }
+        Ok(Vec::new())
+    }
+
+    async fn bring_back(&self, shards: &[u16]) -> Result<(), QueueError> {
+        let keys: Vec<Keys> = shards.iter().map(|shard| self.keys(*shard)).collect();
+        newer::bring_back(&mut self.control(), &keys).await
+    }
+
+    /// Entries whose lease ran out, and how often they were delivered, by shard.
+    async fn run_out(&self, shards: &[u16]) -> Result<Vec<(u16, Vec<(String, u32)>)>, QueueError> {
+        let mut pipe = redis::pipe();
+        for shard in shards {
+            pipe.cmd("XPENDING")
+                .arg(self.keys(*shard).events)
+                .arg(GROUP)
+                .arg("IDLE")
+                .arg(lease_ms())
+                .arg("-")
+                .arg("+")
+                .arg(TAKE_OVER_SCAN_MAX);
+        }
+        let pending: Vec<StreamPendingCountReply> = pipe.query_async(&mut self.control()).await?;
+        let counted = |reply: StreamPendingCountReply| {
+            let entries = reply.ids.into_iter();
+            entries
+                .map(|entry| (entry.id, u32::try_from(entry.times_delivered).unwrap_or(u32::MAX)))
+                .collect()
+        };
+        Ok(shards
+            .iter()
+            .copied()
+            .zip(pending.into_iter().map(counted))
+            .collect())
+    }
+
+    async fn take(
+        &self,
+        shard: u16,
+        chunk: &[(String, u32)],
+        deliveries: u32,
+    ) -> Result<Vec<Claimed>, QueueError> {
+        let keys = self.keys(shard);
         let mut command = redis::cmd("XCLAIM");
         // The minimum idle time makes one of several claimants win; the others get nothing.
         command
-            .arg(&self.keys.events)
+            .arg(&keys.events)
             .arg(GROUP)
             .arg(&self.name)
-            .arg(lease_ms);
+            .arg(lease_ms());
         for (id, _) in chunk {
             command.arg(id);
         }
-        let reply: Value = command.query_async(&mut connection).await?;
-        let entries = reply::entries_claimed(reply)?.into_iter();
-        let claimed = entries
-            .map(|entry| claimed(entry, deliveries + 1))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(newer::leave(&mut connection, &self.keys, &self.name, claimed).await)
+        let reply: Value = command.query_async(&mut self.control()).await?;
+        let claimed = self.claimed(shard, reply::entries_claimed(reply)?, deliveries + 1)?;
+        Ok(newer::leave(&mut self.control(), &keys, &self.name, claimed).await)
     }
 
     /// Renews the leases on `ids`. Returns how many still belong to this consumer.
@@ -264,31 +302,26 @@ impl Consumer {
     /// [`QueueError`] when Redis does not answer.
     pub async fn renew(&self, ids: &[StreamId]) -> Result<usize, QueueError> {
         let mut renewed = 0;
-        for ids in ids.chunks(IDS_PER_CALL_MAX) {
+        for (keys, ids) in self.calls(ids) {
             let mut call = scripts::RENEW.prepare_invoke();
-            call.key(&self.keys.events).arg(GROUP).arg(&self.name);
-            for id in ids {
-                call.arg(id.to_string());
-            }
-            renewed += call.invoke_async::<usize>(&mut self.control.clone()).await?;
+            call.key(&keys.events).arg(GROUP).arg(&self.name).arg(ids);
+            renewed += call.invoke_async::<usize>(&mut self.control()).await?;
         }
         Ok(renewed)
     }
 
-    /// Removes settled entries from the group and from the stream, in one transaction.
+    /// Removes settled entries from their groups and streams, in one transaction and one round trip.
     ///
     /// # Errors
     /// [`QueueError`]; the entries then come back after their lease and are absorbed by the inbox.
     pub async fn acknowledge(&self, settled: &Settled) -> Result<(), QueueError> {
-        for ids in settled.ids().chunks(IDS_PER_CALL_MAX) {
-            let mut pipe = redis::pipe();
-            pipe.atomic();
-            let ids: Vec<String> = ids.iter().map(StreamId::to_string).collect();
-            pipe.cmd("XACK").arg(&self.keys.events).arg(GROUP).arg(&ids);
-            pipe.cmd("XDEL").arg(&self.keys.events).arg(&ids);
-            pipe.query_async::<()>(&mut self.control.clone()).await?;
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        for (keys, ids) in self.calls(settled.ids()) {
+            pipe.cmd("XACK").arg(&keys.events).arg(GROUP).arg(&ids);
+            pipe.cmd("XDEL").arg(&keys.events).arg(&ids);
         }
-        Ok(())
+        Ok(pipe.query_async::<()>(&mut self.control()).await?)
     }
 
     /// Does not count a delivery (the one of number `deliveries`) against entries: what keeps them from being done is
@@ -297,14 +330,11 @@ impl Consumer {
     /// # Errors
     /// [`QueueError`]; it then counts.
     pub async fn forgive(&self, ids: &[StreamId], deliveries: u32) -> Result<(), QueueError> {
-        for ids in ids.chunks(IDS_PER_CALL_MAX) {
+        for (keys, ids) in self.calls(ids) {
             let mut call = scripts::FORGIVE.prepare_invoke();
-            call.key(&self.keys.events).arg(GROUP).arg(&self.name);
-            call.arg(deliveries.saturating_sub(1));
-            for id in ids {
-                call.arg(id.to_string());
-            }
-            call.invoke_async::<()>(&mut self.control.clone()).await?;
+            call.key(&keys.events).arg(GROUP).arg(&self.name);
+            call.arg(deliveries.saturating_sub(1)).arg(ids);
+            call.invoke_async::<()>(&mut self.control()).await?;
         }
         Ok(())
     }
@@ -317,54 +347,77 @@ impl Consumer {
     /// [`QueueError`]; the entries are then taken over when the lease runs out.
     pub async fn hand_back(&self, ids: &[StreamId], deliveries: u32) -> Result<usize, QueueError> {
         let mut handed_back = 0;
-        let idle_ms = LEASE.as_millis().to_string();
-        for ids in ids.chunks(IDS_PER_CALL_MAX) {
+        for (keys, ids) in self.calls(ids) {
             let mut call = scripts::HAND_BACK.prepare_invoke();
-            call.key(&self.keys.events)
+            call.key(&keys.events)
                 .arg(GROUP)
                 .arg(&self.name)
-                .arg(&idle_ms)
+                .arg(lease_ms())
                 .arg(deliveries.saturating_sub(1))
-                .arg(NOBODY);
-            for id in ids {
-                call.arg(id.to_string());
-            }
-            handed_back += call.invoke_async::<usize>(&mut self.control.clone()).await?;
+                .arg(NOBODY)
+                .arg(ids);
+            handed_back += call.invoke_async::<usize>(&mut self.control()).await?;
         }
         Ok(handed_back)
     }
 
-    /// Takes this consumer's name off the group, unless entries are still pending under it.
-    ///
-    /// # Errors
-    /// [`QueueError`] when Redis does not answer.
-    pub async fn leave(&self) -> Result<(), QueueError> {
-        self.remove(&self.name).await
+    /// Ids as they go into one call: of one shard, and not too many.
+    fn calls(&self, ids: &[StreamId]) -> impl Iterator<Item = (Keys, Vec<String>)> {
+        let mut by_shard = BTreeMap::<u16, Vec<String>>::new();
+        for id in ids {
+            by_shard.entry(id.shard).or_default().push(id.in_stream());
+        }
+        by_shard.into_iter().flat_map(|(shard, ids)| {
+            let keys = self.keys(shard);
+            let calls: Vec<Vec<String>> = ids.chunks(IDS_PER_CALL_MAX).map(<[String]>::to_vec).collect();
+            calls.into_iter().map(move |ids| (keys.clone(), ids))
+        })
     }
 
-    /// Forgets consumers that died long ago and hold nothing.
+    /// Takes this consumer's name off the groups of shards, unless entries are still pending under it.
     ///
     /// # Errors
     /// [`QueueError`] when Redis does not answer.
-    pub async fn forget_stale_consumers(&self) -> Result<(), QueueError> {
-        let mut command = redis::cmd("XINFO");
-        command.arg("CONSUMERS").arg(&self.keys.events).arg(GROUP);
-        let reply: redis::streams::StreamInfoConsumersReply =
-            command.query_async(&mut self.control.clone()).await?;
-        for consumer in reply.consumers {
-            let idle = Duration::from_millis(u64::try_from(consumer.idle).unwrap_or(0));
-            if consumer.pending == 0 && idle > CONSUMER_IDLE_MAX {
-                self.remove(&consumer.name).await?;
+    pub async fn leave(&self, shards: &[u16]) -> Result<(), QueueError> {
+        for shard in shards {
+            match self.remove(*shard, &self.name).await {
+                Err(error) if error.is_no_group() => {}
+                result => result?,
             }
         }
         Ok(())
     }
 
-    async fn remove(&self, name: &str) -> Result<(), QueueError> {
-        let mut call = scripts::REMOVE_CONSUMER.prepare_invoke();
-        call.key(&self.keys.events).arg(GROUP).arg(name);
-        Ok(call.invoke_async::<()>(&mut self.control.clone()).await?)
+    /// Forgets consumers of shards that died long ago and hold nothing.
+    ///
+    /// # Errors
+    /// [`QueueError`] when Redis does not answer.
+    pub async fn forget_stale_consumers(&self, shards: &[u16]) -> Result<(), QueueError> {
+        for shard in shards {
+            let mut command = redis::cmd("XINFO");
+            command.arg("CONSUMERS").arg(self.keys(*shard).events).arg(GROUP);
+            let reply: redis::streams::StreamInfoConsumersReply =
+                command.query_async(&mut self.control()).await?;
+            for consumer in reply.consumers {
+                let idle = Duration::from_millis(u64::try_from(consumer.idle).unwrap_or(0));
+                if consumer.pending == 0 && idle > CONSUMER_IDLE_MAX {
+                    self.remove(*shard, &consumer.name).await?;
+                }
+            }
+        }
+        Ok(())
     }
+
+    async fn remove(&self, shard: u16, name: &str) -> Result<(), QueueError> {
+        let mut call = scripts::REMOVE_CONSUMER.prepare_invoke();
+        call.key(self.keys(shard).events).arg(GROUP).arg(name);
+        Ok(call.invoke_async::<()>(&mut self.control()).await?)
+    }
+}
+
+/// The lease, as Redis wants it.
+fn lease_ms() -> u64 {
+    u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The oldest run-out entries that may share a chunk, and how often they were delivered.
@@ -385,8 +438,8 @@ fn first_chunk(pending: &[(String, u32)]) -> (&[(String, u32)], u32) {
     (&pending[..alike], deliveries)
 }
 
-fn claimed(entry: RawEntry, deliveries: u32) -> Result<Claimed, QueueError> {
-    let id = entry.id.parse()?;
+fn claimed(shard: u16, entry: RawEntry, deliveries: u32) -> Result<Claimed, QueueError> {
+    let id = StreamId::of(shard, &entry.id)?;
     let fields = entry.fields;
     let entry = Entry::decode(|name| {
         fields
@@ -428,15 +481,6 @@ pub(super) fn unexpected(what: &'static str) -> QueueError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stream_ids_keep_redis_order() {
-        let id = |text: &str| text.parse::<StreamId>().expect("an id");
-        assert!(id("9-10") > id("9-9"));
-        assert!(id("10-0") > id("9-10"));
-        assert_eq!(id("1526919030474-55").to_string(), "1526919030474-55");
-        assert!("1526919030474".parse::<StreamId>().is_err());
-    }
 
     fn pending(counts: &[u32]) -> Vec<(String, u32)> {
         counts

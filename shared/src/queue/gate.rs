@@ -1,6 +1,7 @@
 //! Whether ingest may accept events now. Looked at on every request, so reading it is one atomic load;
 //! asking Redis is a background loop's work.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use metrics::gauge;
 use tokio_util::sync::CancellationToken;
 
-use super::{Depth, Durability, DurabilityReport, Keys, Link, QueueError, RESPONSE_TIMEOUT, depth};
+use super::depth::depths;
+use super::{Depth, Durability, DurabilityReport, Link, QueueError, RESPONSE_TIMEOUT, Sharding, shards};
 use crate::clock::Clock;
 
 /// The gauge that says whether the gate is open; ingest's table has it.
@@ -19,6 +21,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Share of `maxmemory` above which nothing more is accepted, in percent: the workers' own commands
 /// must still find room.
 const MEMORY_PERCENT_MAX: u64 = 90;
+
+/// The label of all figures of the queue's: there may be others one day.
+const QUEUE: &str = "events";
 
 /// Limits above which ingest lets Stripe keep the events.
 #[derive(Debug, Clone, Copy)]
@@ -142,18 +147,15 @@ impl Gate {
     pub async fn watch(
         self,
         url: &str,
-        keys: Keys,
+        sharding: Sharding,
         limits: GateLimits,
         clock: Clock,
         stop: CancellationToken,
     ) -> Result<(), QueueError> {
         let mut link = Link::new(url, RESPONSE_TIMEOUT)?;
         loop {
-            let state = match look(&mut link, &keys, &clock).await {
-                Ok((report, depth)) => {
-                    self.syncs.set(report.provides == Durability::Always);
-                    judge(&report, depth, limits)
-                }
+            let state = match self.look(&mut link, &sharding, limits, &clock).await {
+                Ok(state) => state,
                 Err(error) => Some(Closed::Unreachable(error.to_string())),
             };
             if state == Some(Closed::ReadOnly) {
@@ -166,6 +168,28 @@ impl Gate {
                 () = tokio::time::sleep(CHECK_EVERY) => {}
             }
         }
+    }
+
+    /// What there is to say about Redis. Before the first event, and after Redis lost everything, workers are told which
+    /// shards there are: while it is closed nobody needs to know, and a Redis that is full or no master takes no writes.
+    async fn look(
+        &self,
+        link: &mut Link,
+        sharding: &Sharding,
+        limits: GateLimits,
+        clock: &Clock,
+    ) -> Result<Option<Closed>, QueueError> {
+        let report = DurabilityReport::read(link).await?;
+        let known = shards::known(link, &sharding.prefix).await?;
+        let all: BTreeSet<u16> = (0..sharding.shards).chain(known.iter().copied()).collect();
+        let depths = depths(link, &sharding.prefix, all, clock.unix_ms()).await?;
+        self.syncs.set(report.provides == Durability::Always);
+        let depth = depths.into_values().fold(Depth::default(), Depth::and);
+        let state = judge(&report, depth, limits);
+        if state.is_none() {
+            sharding.say(link, &known).await?;
+        }
+        Ok(state)
     }
 
     /// Changes are logged, states are not: a closed gate must not fill a disk.
@@ -185,12 +209,6 @@ impl Gate {
         gauge!(ACCEPTING).set(if state.is_none() { 1.0 } else { 0.0 });
         *current = state;
     }
-}
-
-async fn look(link: &mut Link, keys: &Keys, clock: &Clock) -> Result<(DurabilityReport, Depth), QueueError> {
-    let report = DurabilityReport::read(link).await?;
-    let depth = depth(link, keys, clock.unix_ms()).await?;
-    Ok((report, depth))
 }
 
 fn judge(report: &DurabilityReport, depth: Depth, limits: GateLimits) -> Option<Closed> {

@@ -58,6 +58,23 @@ impl Leases {
         self.lock().entries.is_empty()
     }
 
+    /// Whether anything of a shard is held.
+    #[must_use]
+    pub fn holds_of(&self, shard: u16) -> bool {
+        let (first, last) = (0, u64::MAX);
+        let first = StreamId {
+            shard,
+            ms: first,
+            seq: first,
+        };
+        let last = StreamId {
+            shard,
+            ms: last,
+            seq: last,
+        };
+        self.lock().entries.range(first..=last).next().is_some()
+    }
+
     /// The ids to renew now, in stream order. Left out are those without progress for `HOLD_MAX`; what waits
     /// for a slot is judged by whether anything makes progress at all, or a long outage would be blamed on it.
     #[must_use]
@@ -92,6 +109,7 @@ mod tests {
         leases.hold([&waits]);
         leases.touch([&works], start + HOLD_MAX);
         assert_eq!(leases.due(start + HOLD_MAX), [works, waits]);
+        assert!(leases.holds_of(0) && !leases.holds_of(1));
         leases.let_go([&hangs, &works]);
         assert_eq!(leases.due(start + HOLD_MAX), [waits]);
         assert!(
@@ -101,6 +119,6 @@ mod tests {
     }
 
     fn id(ms: u64) -> StreamId {
-        StreamId { ms, seq: 0 }
+        StreamId { shard: 0, ms, seq: 0 }
     }
 }

@@ -11,11 +11,14 @@
 //!                                              Consumer::acknowledge: XACK + XDEL, gone
 //! ```
 //!
-//! One key per shard, `{<prefix>:v1:<shard>}:events`. The braces are a Redis Cluster hash tag, so
-//! everything a command touches lives on one node; the version lets a later layout run beside this one.
+//! The queue is several streams, its shards: [`shards`] says which one an event goes to, [`fleet`] which worker reads
+//! which. One key per shard, `{<prefix>:v1:<shard>}:events`. The braces are a Redis Cluster hash tag; the version lets a
+//! later layout run beside this one.
 
 mod consumer;
+mod depth;
 mod durability;
+pub mod fleet;
 mod gate;
 mod lanes;
 mod lease;
@@ -24,16 +27,21 @@ mod newer;
 mod producer;
 mod reply;
 mod scripts;
+pub mod shards;
+mod stream_id;
 pub mod survey;
 
 use std::time::Duration;
 
-pub use consumer::{Claimed, Consumer, Reader, Settled, StreamId};
+pub use consumer::{Claimed, Consumer, Reader, Settled};
+pub use depth::{Depth, Probe};
 pub use durability::{Durability, DurabilityReport, ParseDurabilityError};
 pub use gate::{ACCEPTING, Closed, Gate, GateLimits};
 pub use lease::Leases;
 pub use link::Link;
 pub use producer::{EnqueueError, Producer, Receipt};
+pub use shards::Sharding;
+pub use stream_id::StreamId;
 
 /// The one consumer group; every worker replica is a consumer in it.
 pub const GROUP: &str = "workers";
@@ -123,19 +131,6 @@ impl Keys {
     }
 }
 
-/// What is waiting and being worked on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Depth {
-    /// Entries in the stream: waiting and in flight. Done ones are deleted.
-    pub entries: u64,
-    /// Entries claimed by some consumer and not yet done.
-    pub in_flight: u64,
-    /// Entries that wait for a newer build, beside those.
-    pub newer: u64,
-    /// Age of the oldest entry, milliseconds.
-    pub oldest_age_ms: u64,
-}
-
 /// A blocking read is silent for as long as it blocks, so its bound is its caller's.
 pub(crate) async fn within<T>(
     limit: Duration,
@@ -144,82 +139,5 @@ pub(crate) async fn within<T>(
     match tokio::time::timeout(limit, command).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(QueueError::TimedOut),
-    }
-}
-
-/// Reads [`Depth`]. `XINFO`'s `lag` is not used: it is wrong after deletes.
-///
-/// # Errors
-/// [`QueueError`] when Redis does not answer. A missing stream or group is an empty queue.
-pub(crate) async fn depth(link: &mut Link, keys: &Keys, now_ms: i64) -> Result<Depth, QueueError> {
-    let mut pipe = redis::pipe();
-    pipe.cmd("XLEN").arg(&keys.events);
-    pipe.cmd("XRANGE")
-        .arg(&keys.events)
-        .arg("-")
-        .arg("+")
-        .arg("COUNT")
-        .arg(1);
-    let (entries, first): (u64, Vec<(String, redis::Value)>) = pipe.query_async(link).await?;
-    let mut pending = redis::cmd("XPENDING");
-    pending.arg(&keys.events).arg(GROUP);
-    let in_flight = match pending
-        .query_async::<redis::Value>(link)
-        .await
-        .map_err(QueueError::from)
-    {
-        Ok(redis::Value::Array(summary)) => match summary.first() {
-            Some(redis::Value::Int(count)) => u64::try_from(*count).unwrap_or(0),
-            _ => 0,
-        },
-        Ok(_) => 0,
-        Err(error) if error.is_no_group() => 0,
-        Err(error) => return Err(error),
-    };
-    let oldest_ms = first
-        .first()
-        .and_then(|(id, _)| id.split('-').next()?.parse::<i64>().ok());
-    let oldest_age_ms = oldest_ms.map_or(0, |oldest| u64::try_from(now_ms - oldest).unwrap_or(0));
-    Ok(Depth {
-        entries,
-        in_flight,
-        newer: newer::count(link, keys).await?,
-        oldest_age_ms,
-    })
-}
-
-/// Asks for [`Depth`] from outside a role, over a connection of its own.
-#[derive(Clone)]
-pub struct Probe {
-    link: Link,
-    keys: Keys,
-}
-
-impl Probe {
-    /// Prepares a lazy connection; nothing is sent yet.
-    ///
-    /// # Errors
-    /// [`QueueError::BadUrl`].
-    pub fn new(url: &str, keys: Keys) -> Result<Self, QueueError> {
-        Ok(Self {
-            link: Link::new(url, RESPONSE_TIMEOUT)?,
-            keys,
-        })
-    }
-
-    /// Reads [`Depth`].
-    ///
-    /// # Errors
-    /// [`QueueError`] when Redis does not answer.
-    pub async fn depth(&mut self, now_ms: i64) -> Result<Depth, QueueError> {
-        depth(&mut self.link, &self.keys, now_ms).await
-    }
-
-    /// Reads what Redis does to keep what it is given.
-    ///
-    /// # Errors
-    /// [`QueueError`] when Redis does not answer.
-    pub async fn durability(&mut self) -> Result<DurabilityReport, QueueError> {
-        DurabilityReport::read(&mut self.link).await
     }
 }

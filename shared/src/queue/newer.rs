@@ -49,42 +49,46 @@ async fn move_away(
     call.key(&keys.events).key(&keys.newer).key(keys.newer_of(layout));
     call.arg(GROUP).arg(consumer).arg(layout);
     for id in ids {
-        call.arg(id.to_string());
+        call.arg(id.in_stream());
     }
     Ok(call.invoke_async(link).await?)
 }
 
-/// Brings back what waited for a build like this one. What is claimed by an older one that still runs is moved away
-/// again, and brought back with the next call.
-pub(super) async fn bring_back(link: &mut Link, keys: &Keys) -> Result<(), QueueError> {
-    for layout in layouts(link, keys).await? {
-        let mut is_more = layout <= newest();
-        while is_more {
-            let mut call = scripts::BRING_BACK.prepare_invoke();
-            call.key(&keys.events).key(&keys.newer).key(keys.newer_of(layout));
-            call.arg(layout).arg(STEP_ENTRIES_MAX);
-            let moved: usize = call.invoke_async(link).await?;
-            tracing::info!(layout, moved, "entries are back that waited for this build");
-            is_more = moved == STEP_ENTRIES_MAX;
+/// Brings back what waited for a build like this one, in any of some shards. What is claimed by an older one that still
+/// runs is moved away again, and brought back with the next call.
+pub(super) async fn bring_back(link: &mut Link, shards: &[Keys]) -> Result<(), QueueError> {
+    let mut pipe = redis::pipe();
+    for keys in shards {
+        pipe.cmd("SMEMBERS").arg(&keys.newer);
+    }
+    let layouts: Vec<Vec<u32>> = pipe.query_async(link).await?;
+    for (keys, layouts) in shards.iter().zip(layouts) {
+        for layout in layouts {
+            bring_back_of(link, keys, layout).await?;
         }
     }
     Ok(())
 }
 
-/// How many entries wait for a newer build.
-pub(super) async fn count(link: &mut Link, keys: &Keys) -> Result<u64, QueueError> {
-    let layouts = layouts(link, keys).await?;
-    if layouts.is_empty() {
-        return Ok(0);
+async fn bring_back_of(link: &mut Link, keys: &Keys, layout: u32) -> Result<(), QueueError> {
+    let mut is_more = layout <= newest();
+    while is_more {
+        let mut call = scripts::BRING_BACK.prepare_invoke();
+        call.key(&keys.events).key(&keys.newer).key(keys.newer_of(layout));
+        call.arg(layout).arg(STEP_ENTRIES_MAX);
+        let moved: usize = call.invoke_async(link).await?;
+        tracing::info!(layout, moved, "entries are back that waited for this build");
+        is_more = moved == STEP_ENTRIES_MAX;
     }
+    Ok(())
+}
+
+/// How many entries of these layouts wait for a newer build.
+pub(super) async fn count(link: &mut Link, keys: &Keys, layouts: &[u32]) -> Result<u64, QueueError> {
     let mut pipe = redis::pipe();
     for layout in layouts {
-        pipe.cmd("XLEN").arg(keys.newer_of(layout));
+        pipe.cmd("XLEN").arg(keys.newer_of(*layout));
     }
     let counts: Vec<u64> = pipe.query_async(link).await?;
     Ok(counts.iter().sum())
-}
-
-async fn layouts(link: &mut Link, keys: &Keys) -> Result<Vec<u32>, QueueError> {
-    Ok(redis::cmd("SMEMBERS").arg(&keys.newer).query_async(link).await?)
 }

@@ -1,11 +1,12 @@
-//! Ingest's side: put an event into the stream and know that it is there.
+//! Ingest's side: put an event into its shard and know that it is there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Value};
 
 use super::lanes::Lanes;
-use super::{Gate, Keys, QueueError};
+use super::{Gate, Keys, QueueError, Sharding, shards};
 use crate::entry::{Entry, FIELD_BODY, FIELD_META, FIELD_VERSION, newest};
 
 /// Longest wait for replicas; within it the connection that waits carries nothing else.
@@ -61,12 +62,13 @@ impl From<redis::RedisError> for EnqueueError {
     }
 }
 
-/// Adds entries to the stream. Cheap to clone; all clones share some pipelined connections, so requests that arrive
+/// Adds entries to the shards. Cheap to clone; all clones share some pipelined connections, so requests that arrive
 /// together share a write, and an fsync where Redis makes one (`appendfsync always`).
 #[derive(Clone)]
 pub struct Producer {
     lanes: Lanes,
-    keys: Keys,
+    /// By shard.
+    streams: Arc<[String]>,
     replicas: u32,
 }
 
@@ -77,7 +79,7 @@ impl Producer {
     ///
     /// # Errors
     /// [`QueueError::BadUrl`].
-    pub fn new(url: &str, keys: Keys, replicas: u32, gate: &Gate) -> Result<Self, QueueError> {
+    pub fn new(url: &str, sharding: &Sharding, replicas: u32, gate: &Gate) -> Result<Self, QueueError> {
         let wait = (replicas > 0).then(|| {
             let mut wait = redis::cmd("WAIT");
             wait.arg(replicas).arg(REPLICAS_TIMEOUT.as_millis());
@@ -85,9 +87,23 @@ impl Producer {
         });
         Ok(Self {
             lanes: Lanes::new(url, wait, gate.syncs())?,
-            keys,
+            streams: (0..sharding.shards.max(1))
+                .map(|shard| Keys::new(&sharding.prefix, shard).events)
+                .collect(),
             replicas,
         })
+    }
+
+    /// All of a customer's go into one.
+    fn stream_of(&self, entry: &Entry) -> &str {
+        let envelope = &entry.meta.envelope;
+        let (account, count) = (envelope.account.as_deref(), self.streams.len());
+        let shard = shards::shard_of(
+            account,
+            envelope.ordering_key(),
+            u16::try_from(count).unwrap_or(1),
+        );
+        &self.streams[usize::from(shard)]
     }
 
     /// Adds one entry. No `MAXLEN`: nothing is ever trimmed in silence.
@@ -95,10 +111,11 @@ impl Producer {
     /// # Errors
     /// [`EnqueueError`] when Redis has not confirmed within [`super::ENQUEUE_TIMEOUT`].
     pub async fn enqueue(&self, entry: &Entry) -> Result<Receipt, EnqueueError> {
+        let stream = self.stream_of(entry);
         let meta = entry.encode_meta();
-        let bytes = self.keys.events.len() + meta.len() + entry.body.len();
+        let bytes = stream.len() + meta.len() + entry.body.len();
         let mut command = Cmd::with_capacity(XADD_ARGS, bytes + XADD_ARGS * WORD_BYTES);
-        command.arg("XADD").arg(&self.keys.events).arg("*");
+        command.arg("XADD").arg(stream).arg("*");
         command.arg(FIELD_VERSION).arg(newest());
         command.arg(FIELD_META).arg(meta);
         command.arg(FIELD_BODY).arg(&entry.body[..]);

@@ -14,24 +14,23 @@ pub(super) struct RawEntry {
     pub(super) fields: Vec<(Bytes, Bytes)>,
 }
 
-/// What `XREADGROUP` gave: of each stream it was asked for its name and its entries.
-pub(super) fn entries_read(reply: Value) -> Result<Vec<RawEntry>, QueueError> {
-    let streams: Vec<Value> = match reply {
+/// What `XREADGROUP` gave: the streams that had entries, by name.
+pub(super) fn streams_read(reply: Value) -> Result<Vec<(Bytes, Vec<RawEntry>)>, QueueError> {
+    let streams: Vec<[Value; 2]> = match reply {
         Value::Nil => Vec::new(),
-        Value::Map(streams) => streams.into_iter().map(|(_, entries)| entries).collect(),
+        Value::Map(streams) => streams
+            .into_iter()
+            .map(|(name, entries)| [name, entries])
+            .collect(),
         reply => {
             let streams = reply.into_sequence().map_err(|_| unexpected("streams"))?;
-            let entries = streams
-                .into_iter()
-                .map(|stream| pair(stream).map(|[_, entries]| entries));
-            entries.collect::<Result<_, QueueError>>()?
+            streams.into_iter().map(pair).collect::<Result<_, QueueError>>()?
         }
     };
-    let mut entries = Vec::new();
-    for stream in streams {
-        entries.append(&mut entries_claimed(stream)?);
-    }
-    Ok(entries)
+    let streams = streams.into_iter();
+    streams
+        .map(|[name, entries]| Ok((bytes(name)?, entries_claimed(entries)?)))
+        .collect()
 }
 
 /// What `XCLAIM` gave, and of each stream `XREADGROUP`. Where an entry was deleted, older servers say so with a nil.
@@ -97,9 +96,10 @@ mod tests {
         let old = Value::Array(vec![Value::Array(vec![string("stream"), entries()])]);
         let new = Value::Map(vec![(string("stream"), entries())]);
         for reply in [old, new] {
-            assert_eq!(entries_read(reply).expect("entries"), [read()]);
+            let streams = streams_read(reply).expect("entries");
+            assert_eq!(streams, [(Bytes::from("stream"), vec![read()])]);
         }
-        assert_eq!(entries_read(Value::Nil).expect("silence"), []);
+        assert_eq!(streams_read(Value::Nil).expect("silence"), []);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The six places where a check and its consequence must be one step in Redis.
+//! The places where a check and its consequence must be one step in Redis.
 
 use std::sync::LazyLock;
 
@@ -113,5 +113,57 @@ if redis.call('XLEN', KEYS[3]) == 0 then
   redis.call('SREM', KEYS[2], ARGV[1])
 end
 return #found",
+    )
+});
+
+/// A worker's sign of life, the shards it knows of, and those it claims: it gets what is free or its own already. One
+/// step, so that of two that claim a shard one has it, by one clock, which is Redis's.
+/// Keys: names by when they run out, holders by shard (`<when it runs out> <name>`), the shards there are. Arguments: name,
+/// lease in milliseconds, 1 for who leaves, how many shards are known, those, and the claimed ones. Returns whether the
+/// name was known, the names, the shards there are, and those that are the name's.
+const ATTEND_BODY: &str = r"
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ends = string.format('%.0f', now + ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local known = redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0
+if ARGV[3] == '1' then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+else
+  redis.call('ZADD', KEYS[1], ends, ARGV[1])
+end
+for i = 5, 4 + ARGV[4] do
+  redis.call('SADD', KEYS[3], ARGV[i])
+end
+local granted = {}
+for i = 5 + ARGV[4], #ARGV do
+  local holder = redis.call('HGET', KEYS[2], ARGV[i])
+  local until_ms, name = string.match(holder or '0 ', '^(%d+) (.*)$')
+  if not name or name == ARGV[1] or tonumber(until_ms) <= now then
+    redis.call('HSET', KEYS[2], ARGV[i], ends .. ' ' .. ARGV[1])
+    granted[#granted + 1] = tonumber(ARGV[i])
+  end
+end
+return {known, redis.call('ZRANGE', KEYS[1], 0, -1), redis.call('SMEMBERS', KEYS[3]), granted}";
+
+/// [`ATTEND_BODY`], although the memory is full: workers are who makes room.
+pub(super) static ATTEND: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&format!("#!lua flags=allow-oom{ATTEND_BODY}")));
+
+/// The same for servers that know no flags.
+pub(super) static ATTEND_UNFLAGGED: LazyLock<Script> = LazyLock::new(|| Script::new(ATTEND_BODY));
+
+/// Lets go of those shards that are still the name's.
+/// Keys: holders by shard. Arguments: name, shards.
+pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+for i = 2, #ARGV do
+  local holder = redis.call('HGET', KEYS[1], ARGV[i])
+  if holder and string.match(holder, '^%d+ (.*)$') == ARGV[1] then
+    redis.call('HDEL', KEYS[1], ARGV[i])
+  end
+end
+return 1",
     )
 });

@@ -6,8 +6,9 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use redis::streams::{StreamInfoConsumersReply, StreamPendingReply};
 
+use super::depth::depths;
 use super::{
-    Depth, Durability, DurabilityReport, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, depth,
+    Depth, Durability, DurabilityReport, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, shards,
 };
 use crate::clock::Clock;
 use crate::metric::{Label, Metric};
@@ -88,8 +89,8 @@ struct Survey {
     consumers: usize,
 }
 
-/// Shows the queue's gauges until dropped; a Redis that is away is counted.
-pub async fn watch(link: Link, shards: Vec<(u16, Keys)>, clock: Clock) {
+/// Shows the gauges of Redis and of all shards until dropped; a Redis that is away is counted.
+pub async fn watch(link: Link, prefix: String, clock: Clock) {
     let mut link = link;
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -99,22 +100,35 @@ pub async fn watch(link: Link, shards: Vec<(u16, Keys)>, clock: Clock) {
             Ok(Ok(report)) => show_redis(&report),
             Ok(Err(_)) | Err(_) => counter!(ERRORS).increment(1),
         }
-        for (shard, keys) in &shards {
-            show_shard(&mut link, *shard, keys, clock.unix_ms()).await;
+        match tokio::time::timeout(RESPONSE_TIMEOUT, survey(&mut link, &prefix, clock.unix_ms())).await {
+            Ok(Ok(seen)) => seen.iter().for_each(|(shard, seen)| show(*shard, seen)),
+            Ok(Err(_)) | Err(_) => counter!(ERRORS).increment(1),
         }
     }
 }
 
-/// Looks at one shard and shows it.
-async fn show_shard(link: &mut Link, shard: u16, keys: &Keys, now_ms: i64) {
-    match tokio::time::timeout(RESPONSE_TIMEOUT, survey(link, keys, now_ms)).await {
-        Ok(Ok(seen)) => show(shard, &seen),
-        Ok(Err(_)) | Err(_) => counter!(ERRORS).increment(1),
+/// Looks at all shards.
+async fn survey(link: &mut Link, prefix: &str, now_ms: i64) -> Result<Vec<(u16, Survey)>, QueueError> {
+    let known = shards::known(link, prefix).await?;
+    let mut seen = Vec::with_capacity(known.len());
+    for (shard, depth) in depths(link, prefix, known, now_ms).await? {
+        let mut survey = Survey {
+            depth,
+            ..Survey::default()
+        };
+        look_at_holders(link, &Keys::new(prefix, shard), now_ms, &mut survey).await?;
+        seen.push((shard, survey));
     }
+    Ok(seen)
 }
 
-async fn survey(link: &mut Link, keys: &Keys, now_ms: i64) -> Result<Survey, QueueError> {
-    let depth = depth(link, keys, now_ms).await?;
+/// Who holds entries of a shard, and since when.
+async fn look_at_holders(
+    link: &mut Link,
+    keys: &Keys,
+    now_ms: i64,
+    survey: &mut Survey,
+) -> Result<(), QueueError> {
     let mut pending = redis::cmd("XPENDING");
     pending.arg(&keys.events).arg(GROUP);
     let pending = match pending
@@ -124,26 +138,19 @@ async fn survey(link: &mut Link, keys: &Keys, now_ms: i64) -> Result<Survey, Que
     {
         Ok(pending) => pending,
         // Nobody has worked yet.
-        Err(error) if error.is_no_group() => {
-            return Ok(Survey {
-                depth,
-                ..Survey::default()
-            });
-        }
+        Err(error) if error.is_no_group() => return Ok(()),
         Err(error) => return Err(error),
     };
     let oldest_ms = match pending {
         StreamPendingReply::Data(data) => data.start_id.split('-').next().and_then(|ms| ms.parse().ok()),
         _ => None,
     };
+    survey.pending_oldest_ms = oldest_ms.map_or(0, |oldest: i64| u64::try_from(now_ms - oldest).unwrap_or(0));
     let mut consumers = redis::cmd("XINFO");
     consumers.arg("CONSUMERS").arg(&keys.events).arg(GROUP);
     let consumers: StreamInfoConsumersReply = consumers.query_async(link).await?;
-    Ok(Survey {
-        depth,
-        pending_oldest_ms: oldest_ms.map_or(0, |oldest: i64| u64::try_from(now_ms - oldest).unwrap_or(0)),
-        consumers: consumers.consumers.iter().filter(|it| is_alive(it.idle)).count(),
-    })
+    survey.consumers = consumers.consumers.iter().filter(|it| is_alive(it.idle)).count();
+    Ok(())
 }
 
 /// Whether somebody who was last heard of so many milliseconds ago may still hold leases.

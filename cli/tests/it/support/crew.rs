@@ -63,6 +63,7 @@ impl Delivery {
         let body = self.body.clone();
         Item::new(Claimed {
             id: StreamId {
+                shard: 0,
                 ms: 1,
                 seq: NEXT.fetch_add(1, Ordering::Relaxed),
             },
