@@ -37,6 +37,7 @@ mod watchdog;
 mod watcher;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -258,12 +259,14 @@ async fn wait_for_schema(
     }
 }
 
-/// Unique among all workers that ever were: host, process, and when it started.
+/// Unique among all workers that ever were: host, process, when it started, and which one of the process it is.
 fn consumer_name(clock: &Clock) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
     let host = if host.is_empty() { "worker" } else { host };
-    format!("{host}-{}-{:x}", std::process::id(), clock.unix_ms())
+    format!("{host}-{}-{:x}-{number}", std::process::id(), clock.unix_ms())
 }
 
 /// The worker as a process.

@@ -155,7 +155,11 @@ impl Waiting {
     #[must_use]
     pub fn withdraw(&self, of: impl Fn(u16) -> bool) -> Vec<Claimed> {
         let withdrawn = self.lock().withdraw(of);
-        self.0.taken.notify_one();
+        if !withdrawn.is_empty() {
+            self.0.taken.notify_one();
+            // What was passed over for the sake of these may be next.
+            self.0.taker.wake();
+        }
         withdrawn
     }
 
