@@ -22,6 +22,8 @@ pub const REDIS: &str = "redis";
 const BLOCK: Duration = Duration::from_secs(1);
 /// The same while another shard may have to be read soon.
 const BLOCK_SOON: Duration = ATTEND_SOON;
+/// How often run-out leases are looked for while a shard settles: somebody may have died, and its new events wait.
+const TAKE_OVER_SOON: Duration = Duration::from_millis(500);
 /// Most entries one read may bring, when all shards suddenly have some.
 const READ_ENTRIES_MAX: usize = 4 * CHUNK_ENTRIES_MAX;
 /// Longest pause between attempts while Redis is away.
@@ -120,6 +122,8 @@ struct Source {
     count: usize,
     /// Shards that had some of the last that came.
     spread: usize,
+    /// What was open, and what there was, the last time.
+    before: (Vec<u16>, Vec<u16>),
 }
 
 impl Source {
@@ -136,6 +140,7 @@ impl Source {
             was_alone: false,
             count: CHUNK_ENTRIES_MAX,
             spread: usize::MAX,
+            before: Default::default(),
         }
     }
 
@@ -152,6 +157,7 @@ impl Source {
             }
         };
         self.keep_house(&turn.all).await?;
+        self.look_at(turn);
         if let Some(chunk) = self.take_over(&turn.all).await? {
             self.reader = Some(reader);
             return Ok(chunk);
@@ -178,6 +184,17 @@ impl Source {
             self.spread = shards.len();
         }
         Ok(chunk)
+    }
+
+    /// What comes with a shard may have been handed back, or has run out: nobody has to wait for it.
+    fn look_at(&mut self, turn: &Turn) {
+        let (open, all) = &self.before;
+        if (open, all) != (&turn.open, &turn.all) {
+            self.before = (turn.open.clone(), turn.all.clone());
+            self.take_over_at = Instant::now();
+        } else if turn.open.len() < turn.all.len() {
+            self.take_over_at = self.take_over_at.min(Instant::now() + TAKE_OVER_SOON);
+        }
     }
 
     /// Entries whose lease ran out, when it is time to look, and never twice in a row: suspects come

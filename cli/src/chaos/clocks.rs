@@ -49,11 +49,17 @@ fn lapse(redis: &RedisServer, stream: &str) -> Result<usize, Box<dyn Error>> {
     };
     // Id, consumer, idle time, deliveries.
     let pending: Vec<(&str, &str)> = answers[0].chunks(4).map(|it| (&*it[0], &*it[1])).collect();
-    for (id, consumer) in &pending {
-        let claim = [
-            "XCLAIM", stream, GROUP, consumer, "0", id, "IDLE", AN_HOUR_MS, "JUSTID",
-        ];
-        redis.ask(&[&claim])?;
+    let claims: Vec<[&str; 9]> = pending
+        .iter()
+        .map(|(id, consumer)| {
+            [
+                "XCLAIM", stream, GROUP, consumer, "0", id, "IDLE", AN_HOUR_MS, "JUSTID",
+            ]
+        })
+        .collect();
+    let claims: Vec<&[&str]> = claims.iter().map(<[&str; 9]>::as_slice).collect();
+    if !claims.is_empty() {
+        redis.ask(&claims)?;
     }
     Ok(pending.len())
 }
