@@ -31,7 +31,11 @@ impl Candidate {
     pub fn new(letter: ToReplay, attempts: u32) -> Self {
         let item = entry_of(&letter).ok().map(|entry| {
             Item::new(Claimed {
-                id: letter.entry_id.parse().unwrap_or(StreamId { ms: 0, seq: 0 }),
+                id: letter.entry_id.parse().unwrap_or(StreamId {
+                    shard: 0,
+                    ms: 0,
+                    seq: 0,
+                }),
                 deliveries: attempts,
                 entry: Ok(entry),
                 fields: Vec::new(),

@@ -1,7 +1,7 @@
 //! Whether ingest may accept events now. Looked at on every request, so reading it is one atomic load;
 //! asking Redis is a background loop's work.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -21,9 +21,6 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Share of `maxmemory` above which nothing more is accepted, in percent: the workers' own commands
 /// must still find room.
 const MEMORY_PERCENT_MAX: u64 = 90;
-
-/// The label of all figures of the queue's: there may be others one day.
-const QUEUE: &str = "events";
 
 /// Limits above which ingest lets Stripe keep the events.
 #[derive(Debug, Clone, Copy)]
