@@ -98,7 +98,7 @@ pub(super) fn drain(rig: &Rig, database: &str, filling: &Filling, level: Level) 
 /// The same with tables that have been looked at since they grew.
 pub(super) fn drain_into_grown(rig: &Rig, database: &str, filling: &Filling) -> Outcome<Drained> {
     let mut raw = rig.clear_redis(Level::Everysec)?;
-    stream::fill(&mut raw, &filling.entries, stream::WINDOW)?;
+    stream::fill(&mut raw, &filling.entries, stream::WINDOW, stream::Into::Shards)?;
     drain_filled(
         rig,
         database,
