@@ -7,7 +7,7 @@ use std::sync::{OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ingest::{Ingest, IngestConfig, Server};
+use ingest::{IngestConfig, Server};
 use metrics_exporter_prometheus::PrometheusHandle;
 use shared::clock::Clock;
 use shared::config::Env;
@@ -65,7 +65,7 @@ fn metrics() -> PrometheusHandle {
     static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
     METRICS
         .get_or_init(|| {
-            shared::telemetry::init_metrics("ingest", Ingest::METRICS).expect("the only recorder")
+            shared::telemetry::init_metrics("ingest", ingest::Ingest::METRICS).expect("the only recorder")
         })
         .clone()
 }
