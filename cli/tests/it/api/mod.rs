@@ -1,6 +1,7 @@
 //! The billing API, over HTTP, against a real Redis and a real Postgres.
 
 mod buying;
+mod connections;
 mod credits;
 mod described;
 mod events;
