@@ -12,12 +12,11 @@ use bytes::Bytes;
 use super::cpu::{Cpu, Meter};
 use super::generator::{self, Shot};
 use super::report::Unit::{Ms, Ratio, Seconds};
-use super::rig::Level;
 use super::stats::quantile;
 use super::{Bench, Outcome};
 use direct::Question;
 use requests::Maker;
-use site::Site;
+use site::{Site, forget_states};
 
 /// The part's name.
 pub(super) const PART: &str = "api";
@@ -70,8 +69,7 @@ fn states(bench: &mut Bench<'_>, site: &Site, maker: &Maker, count: usize) -> Ou
     let users = count.min(USERS);
     let states = |count: usize| (0..count).map(|number| maker.state(number % users)).collect();
     site.send("warm-up", states(users / 5), READS)?;
-    // As if five minutes had passed.
-    bench.rig.clear_redis(Level::Everysec)?;
+    forget_states(bench.rig)?;
     for (name, count) in [("state, not kept", users), ("state, kept", count)] {
         let before = site.looks(bench.rig)?;
         measure(bench, site, name, states(count), READS)?;

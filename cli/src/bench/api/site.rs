@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use shared::clock::Clock;
+use shared::state_cache::StateCache;
 use simulator::ApiVersion;
 use simulator::api::{Api, Limits};
 use simulator::catalogue::Catalogue;
@@ -18,7 +19,7 @@ use super::requests::{Maker, PACKAGE, to_stripe};
 use crate::bench::Outcome;
 use crate::bench::cpu::Watched;
 use crate::bench::generator::{self, Shot};
-use crate::bench::rig::{Level, Rig};
+use crate::bench::rig::{Level, PREFIX, Rig};
 use crate::bench::roles::Role;
 use crate::http;
 
@@ -126,6 +127,14 @@ impl Site {
         rig.runtime.block_on(self.store.close());
         self.api.stop()
     }
+}
+
+/// As if five minutes had passed. Nobody changes users at the moment, so what is read from now on may be kept.
+pub(super) fn forget_states(rig: &Rig) -> Outcome<()> {
+    rig.clear_redis(Level::Everysec)?;
+    let url = rig.redis_url()?;
+    let announced = async { StateCache::new(&url, PREFIX)?.announce_before_anybody().await };
+    Ok(rig.runtime.block_on(announced)?)
 }
 
 /// A Stripe that takes whatever comes; its limits are not what is measured.
