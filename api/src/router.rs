@@ -16,7 +16,8 @@ use crate::idempotency::once;
 use crate::observe::observe;
 use crate::problem::{Kind, Problem};
 use crate::routes::{
-    admin, checkout, credits, deads, events, payments, portal, refunds, reservations, state, switches, teams,
+    admin, billing, checkout, credits, deads, events, payments, portal, refunds, reservations, state,
+    switches, teams,
 };
 use crate::throttle::throttle;
 
@@ -24,6 +25,9 @@ use crate::throttle::throttle;
 fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(docs::frame())
         .routes(routes!(state::subscription_state))
+        .routes(routes!(billing::billing))
+        .routes(routes!(billing::invoices))
+        .routes(routes!(billing::transactions))
         .routes(routes!(credits::credits))
         .routes(routes!(credits::credit_history))
         .routes(routes!(credits::spend))

@@ -9,6 +9,7 @@ use store::api::{Adjusted, AuditRow, Deed, UserEvent, UserFilter, UserLine};
 use utoipa::{IntoParams, ToSchema};
 
 use super::credits::{CreditHistory, Page, SPEND_MAX, history_page, limit, reason};
+use super::paging::{cursor, page};
 use super::state::SubscriptionState;
 use crate::app::App;
 use crate::caller::{Caller, checked_id};
@@ -273,15 +274,13 @@ pub(crate) async fn user_events(
     caller.require_admin()?;
     let user = caller.user(&user)?;
     let limit = limit(query.limit)?;
-    let after = query.after.as_deref().map(cursor).transpose()?;
+    let after = cursor(query.after.as_deref())?;
     let mut tx = app.store.begin_as(&caller.0).await?;
-    let mut events = tx.events_of(user, after, limit + 1).await?;
+    let events = tx.events_of(user, after, limit + 1).await?;
     tx.commit().await?;
-    let has_more = events.len() > limit as usize;
-    events.truncate(limit as usize);
-    let next = events.last().filter(|_| has_more);
+    let (events, next) = page(events, limit, |event| (event.created, &event.id));
     Ok(Json(UserEvents {
-        next: next.map(|event| format!("{}.{}", event.created, event.id)),
+        next,
         events: events.into_iter().map(EventLine::from).collect(),
     }))
 }
@@ -350,11 +349,4 @@ pub(crate) async fn audit_log(
     Ok(Json(AuditLog {
         deeds: deeds.into_iter().map(DeedLine::from).collect(),
     }))
-}
-
-fn cursor(text: &str) -> Result<(i64, &str), Problem> {
-    let parts = text.split_once('.');
-    parts
-        .and_then(|(created, id)| Some((created.parse().ok()?, checked_id(id).ok()?)))
-        .ok_or_else(|| Kind::INVALID.because("after: not the end of an earlier page"))
 }

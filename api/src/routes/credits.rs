@@ -83,10 +83,10 @@ pub(crate) struct CreditEntry {
 #[derive(Debug, Deserialize, IntoParams)]
 pub(crate) struct Page {
     /// Where an earlier page ended.
-    after: Option<String>,
+    pub(super) after: Option<String>,
     /// Entries, 1 to 200; 50 when absent.
     #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
 }
 
 /// Credits to spend.

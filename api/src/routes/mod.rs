@@ -1,10 +1,12 @@
 //! One file for each area; each handler reads its request, asks or tells Postgres as the caller, and answers.
 
 pub(crate) mod admin;
+pub(crate) mod billing;
 pub(crate) mod checkout;
 pub(crate) mod credits;
 pub(crate) mod deads;
 pub(crate) mod events;
+mod paging;
 pub(crate) mod payments;
 pub(crate) mod portal;
 pub(crate) mod refunds;

@@ -5,6 +5,7 @@ mod connections;
 mod credits;
 mod described;
 mod events;
+mod flow_billing;
 mod flow_failures;
 mod flow_purchases;
 mod flow_subscriptions;

@@ -3,6 +3,7 @@
 
 mod actor;
 mod audit;
+mod billing;
 mod buying;
 mod credits;
 mod intents;
@@ -11,11 +12,13 @@ mod position;
 mod requests;
 mod reservations;
 mod staff;
+mod statements;
 mod switches;
 mod teams;
 
 pub use actor::{API_ROLE, ActingTx, Actor, ActorRole, RoleProblem};
 pub use audit::{AuditRow, Operator};
+pub use billing::{BilledSubscription, Usage};
 pub use buying::{OfferKind, SessionTold, Sold};
 pub use intents::{Claimed, Intent, IntentKind, IntentState, NewIntent};
 pub use payments::{Money, PaymentTold};
@@ -23,4 +26,5 @@ pub use position::{UserPosition, UserSubscription};
 pub use requests::{Answer, Begun, RequestKey};
 pub use reservations::{Reservation, Reserve, Settled, Settlement};
 pub use staff::{Adjusted, Deed, UserEvent, UserFilter, UserLine};
+pub use statements::{UserInvoice, UserTransaction};
 pub use switches::Feature;
