@@ -16,8 +16,8 @@ use crate::idempotency::once;
 use crate::observe::observe;
 use crate::problem::{Kind, Problem};
 use crate::routes::{
-    admin, billing, checkout, credits, deads, events, payments, portal, refunds, reservations, state,
-    switches, teams,
+    admin, billing, checkout, corrections, credits, deads, events, payments, portal, refunds, reservations,
+    state, switches, teams,
 };
 use crate::throttle::throttle;
 
@@ -51,6 +51,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(deads::replay))
         .routes(routes!(deads::discard))
         .routes(routes!(deads::job))
+        .routes(routes!(corrections::corrections, corrections::correct_plan))
+        .routes(routes!(corrections::withdraw_correction))
         .routes(routes!(checkout::begin_checkout))
         .routes(routes!(checkout::checkout_session))
         .routes(routes!(payments::begin_payment))

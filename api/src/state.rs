@@ -11,7 +11,7 @@ use store::api::{Actor, UserPosition};
 use crate::app::App;
 use crate::meters::CACHE;
 use crate::problem::Problem;
-use crate::routes::state::{Subscription, SubscriptionState};
+use crate::routes::state::{Correction, Subscription, SubscriptionState};
 
 /// What is kept of a position: everything that only a change of this very user changes.
 #[derive(Serialize, Deserialize)]
@@ -20,6 +20,8 @@ struct Kept {
     entitled: bool,
     balance: i64,
     team_balance: i64,
+    told: String,
+    correction: Option<Correction>,
     subscription: Option<Subscription>,
 }
 
@@ -30,6 +32,8 @@ impl Kept {
             entitled: position.standing.entitled,
             balance: position.balance,
             team_balance: position.team_balance,
+            told: position.told.as_str().to_owned(),
+            correction: position.correction.as_ref().map(Correction::of),
             subscription: position.subscription.as_ref().map(Subscription::of),
         }
     }
@@ -76,11 +80,13 @@ pub(crate) async fn state_of(app: &App, actor: &Actor, user: &str) -> Result<Sub
     });
     let facts = Position {
         standing,
+        told: State::parse(&kept.told).unwrap_or(standing.state),
         balance: kept.balance,
         team_balance: kept.team_balance,
         capacity: app.capacity.left().await?,
     };
-    let state = SubscriptionState::of(user, &facts, kept.subscription, &app.policy);
+    let mut state = SubscriptionState::of(user, &facts, kept.subscription, &app.policy);
+    state.correction = kept.correction;
     if app.switches.billing().await? {
         return Ok(state);
     }

@@ -1,4 +1,4 @@
-//! What the clock does, in small steps: cancellations expire, credits expire, a month's free credits are given, and
+//! What the clock does, in small steps: cancellations expire, corrections end, credits expire, a month's free credits are given, and
 //! sources with a problem are looked at again. Each step is one transaction over one page of rows; whatever another
 //! worker does at the same time, each effect happens once. The clock is Postgres's: there is one, and many workers, of
 //! which one may be wrong.
@@ -25,8 +25,9 @@ const PAGE_ROWS: u32 = 200;
 /// Most sources with a problem that one sweep marks; the next goes on where it ended.
 const PROBLEMS_MAX: u64 = 10_000;
 /// Every job, by the word in metrics.
-pub(crate) const JOBS: [&str; 4] = [CANCELED, EXPIRING, FREE, PROBLEMS];
+pub(crate) const JOBS: [&str; 5] = [CANCELED, CORRECTED, EXPIRING, FREE, PROBLEMS];
 const CANCELED: &str = "canceled";
+const CORRECTED: &str = "corrected";
 const EXPIRING: &str = "expiring";
 const FREE: &str = "free";
 const PROBLEMS: &str = "problems";
@@ -45,6 +46,8 @@ pub(crate) struct Sweeper {
 pub struct Swept {
     /// Cancellations that expired.
     pub canceled: u64,
+    /// Corrections of plans that were over.
+    pub corrected: u64,
     /// Grants that expired.
     pub expired: u64,
     /// Free grants made.
@@ -90,6 +93,7 @@ pub async fn sweep(
 ) -> Result<Swept, StoreError> {
     let mut swept = Swept {
         canceled: jobs::canceled(store, policy, now).await?,
+        corrected: jobs::corrected(store, now).await?,
         expired: jobs::expiring(store, now).await?,
         free: jobs::free(store, policy, now).await?,
         problems: 0,

@@ -1,7 +1,9 @@
 //! Buying: what is asked for, whether this user may, as whom, and what Stripe is asked for then.
 //!
 //! `wish.rs` understands the request, `purchase.rs` what it comes to by the catalogue, `parameters.rs` what Stripe is
-//! told; `subscribe.rs` and `once.rs` begin it. Whether a user may is decided from Postgres, not from what is kept.
+//! told; `subscribe.rs` and `once.rs` begin it.
+//!
+//! Whether a user may is decided from Postgres, not from what is kept.
 
 mod customer;
 mod once;
@@ -16,7 +18,7 @@ pub(crate) use subscribe::subscribe;
 pub(crate) use wish::{TopUpWish, Wish, wish};
 
 use domain::{Permission, Position, can_purchase, can_subscribe};
-use store::api::ActingTx;
+use store::api::{ActingTx, UserPosition};
 
 use crate::problem::{Kind, Problem};
 
@@ -31,19 +33,23 @@ async fn require_may(
     capacity: Option<i64>,
     subscribes: bool,
 ) -> Result<(), Problem> {
-    let position = tx.position_of(user).await?;
-    let facts = Position {
-        standing: position.standing,
-        balance: position.balance,
-        team_balance: position.team_balance,
-        capacity,
-    };
+    let facts = facts(&tx.position_of(user).await?, capacity);
     let permission = if subscribes {
         can_subscribe(&facts)
     } else {
         can_purchase(&facts)
     };
     refusal(permission).map_or(Ok(()), Err)
+}
+
+fn facts(position: &UserPosition, capacity: Option<i64>) -> Position {
+    Position {
+        standing: position.standing,
+        told: position.told,
+        balance: position.balance,
+        team_balance: position.team_balance,
+        capacity,
+    }
 }
 
 fn refusal(permission: Permission) -> Option<Problem> {
@@ -53,7 +59,7 @@ fn refusal(permission: Permission) -> Option<Problem> {
     Some(match permission.reason {
         "capacity_used_up" => Kind::CAPACITY.because("the platform gives no more credits at the moment"),
         "payment_overdue" => Kind::OVERDUE.because("what is owed comes first; the portal takes it"),
-        "has_subscription" => Kind::SUBSCRIBED.because("there is one already; the portal changes it"),
+        "has_subscription" => Kind::SUBSCRIBED.because("there is one already; it can be changed"),
         other => Kind::CONFLICT.because(other),
     })
 }
@@ -71,6 +77,7 @@ mod tests {
                 state,
                 entitled: false,
             },
+            told: state,
             balance: 0,
             team_balance: 0,
             capacity,

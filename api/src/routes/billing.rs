@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::credits::{Page, limit};
 use super::paging::{cursor, page};
+use super::state::Correction;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::extract::{Path, Query};
@@ -29,6 +30,8 @@ pub(crate) struct Billing {
     entitled: bool,
     /// The subscription that stands for the state.
     subscription: Option<SubscriptionBill>,
+    /// What staff said in place of Stripe's word, where they did.
+    correction: Option<Correction>,
     /// What there is.
     credits: CreditsNow,
     /// What was used this month.
@@ -203,7 +206,11 @@ pub(crate) async fn billing(
         Some(it) => tx.billed_subscription(&it.id).await?,
         None => None,
     };
-    let allowance = subscription.as_ref().and_then(allowance);
+    let allowance = match position.correction.as_ref().map(|it| it.price_id.as_deref()) {
+        Some(Some(price)) => tx.allowance_of(price).await?,
+        Some(None) => None,
+        None => subscription.as_ref().and_then(allowance),
+    };
     let balance = tx.balance_of(user).await?;
     let reserved = tx.reserved_by(user).await?;
     let usage = tx.usage_of(user).await?;
@@ -221,6 +228,7 @@ pub(crate) async fn billing(
             limit: allowance,
         },
         subscription: subscription.map(SubscriptionBill::from),
+        correction: position.correction.as_ref().map(Correction::of),
         credits: credits(&balance, reserved),
         invoices: invoices.into_iter().map(Invoice::from).collect(),
         transactions: transactions.into_iter().map(Transaction::from).collect(),

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod billing;
 pub(crate) mod checkout;
+pub(crate) mod corrections;
 pub(crate) mod credits;
 pub(crate) mod deads;
 pub(crate) mod events;

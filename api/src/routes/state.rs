@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use domain::{Permission, Policy, Position, can_purchase, can_subscribe, can_use_credits};
 use serde::{Deserialize, Serialize};
-use store::api::UserSubscription;
+use store::api::{UserCorrection, UserSubscription};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -18,13 +18,16 @@ use crate::state::state_of;
 pub(crate) struct SubscriptionState {
     /// Whose it is.
     pub user_id: String,
-    /// `no_subscription`, `trialing`, `active`, `past_due`, `canceled` or `expired`: the best of all subscriptions.
+    /// `no_subscription`, `trialing`, `active`, `past_due`, `canceled` or `expired`: the best of all subscriptions, unless
+    /// staff corrected it.
     #[schema(example = "active")]
     pub state: String,
     /// Whether a subscription includes credits now.
     pub entitled: bool,
     /// The subscription that stands for the state.
     pub subscription: Option<Subscription>,
+    /// What staff said in place of Stripe's word, where they did: then state and entitlement follow from it.
+    pub correction: Option<Correction>,
     /// What the user may do.
     pub permissions: Permissions,
 }
@@ -36,6 +39,17 @@ pub(crate) struct Subscription {
     pub id: String,
     /// Stripe's own status.
     pub status: Option<String>,
+}
+
+/// A correction of a plan, in force.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Correction {
+    /// `cor_...`.
+    pub id: String,
+    /// The plan, by its name in the catalogue; absent: none at all.
+    pub plan: Option<String>,
+    /// When it is over, unix seconds; absent: when it is withdrawn.
+    pub until: Option<i64>,
 }
 
 /// What a user may do, each with its reason.
@@ -83,6 +97,7 @@ impl SubscriptionState {
             state: facts.standing.state.as_str().to_owned(),
             entitled: facts.standing.entitled,
             subscription,
+            correction: None,
             permissions: Permissions {
                 can_use_credits: can_use_credits(facts, policy).into(),
                 can_purchase: can_purchase(facts).into(),
@@ -102,6 +117,17 @@ impl SubscriptionState {
         self.permissions.can_purchase = off();
         self.permissions.can_subscribe = off();
         self
+    }
+}
+
+impl Correction {
+    /// As Postgres has it.
+    pub(crate) fn of(row: &UserCorrection) -> Self {
+        Self {
+            id: row.id.clone(),
+            plan: row.plan.clone(),
+            until: row.until,
+        }
     }
 }
 

@@ -24,4 +24,4 @@ pub use order::{Contender, Last, Rank, last};
 pub use permission::{Permission, Position, can_purchase, can_subscribe, can_use_credits};
 pub use policy::{NegativeBalance, PastDue, Policy, Upgrade};
 pub use refetch::{ATTEMPTS_MAX, RefetchReason, wait_after};
-pub use standing::{Standing, State, best_of, expired_since, expires_at, standing_of};
+pub use standing::{Correction, Standing, State, best_of, corrected, expired_since, expires_at, standing_of};

@@ -5,8 +5,10 @@ use crate::{NegativeBalance, Policy, Standing, State};
 /// What the answer depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Best of all subscriptions.
+    /// Best of all subscriptions, or what a person said instead.
     pub standing: Standing,
+    /// Best of all subscriptions, whatever a person said.
+    pub told: State,
     /// The user's own credits; below zero when some were refunded after they were spent.
     pub balance: i64,
     /// Credits of their teams.
@@ -78,11 +80,14 @@ pub fn can_purchase(position: &Position) -> Permission {
     }
 }
 
-/// Whether a subscription may be bought: one at a time.
+/// Whether a subscription may be bought: one at a time. Also when a person said that there is none: Stripe would go on
+/// charging for the one it has.
 #[must_use]
 pub fn can_subscribe(position: &Position) -> Permission {
-    match position.standing.state {
-        State::Active | State::Trialing => Permission::no("has_subscription"),
+    match (position.standing.state, position.told) {
+        (State::Active | State::Trialing, _) => Permission::no("has_subscription"),
+        (State::PastDue, _) => can_purchase(position),
+        (_, State::Active | State::Trialing | State::PastDue) => Permission::no("has_subscription"),
         _ => can_purchase(position),
     }
 }
@@ -94,6 +99,7 @@ mod tests {
     fn position(state: State, entitled: bool, balance: i64) -> Position {
         Position {
             standing: Standing { state, entitled },
+            told: state,
             balance,
             team_balance: 0,
             capacity: None,
@@ -149,5 +155,30 @@ mod tests {
             Permission::no("has_subscription")
         );
         assert!(can_subscribe(&position(State::Expired, false, 0)).allowed);
+        assert_eq!(
+            can_subscribe(&position(State::PastDue, true, 0)),
+            Permission::no("payment_overdue")
+        );
+    }
+
+    #[test]
+    fn a_correction_makes_no_room_for_a_second_subscription() {
+        for told in [State::Active, State::Trialing, State::PastDue] {
+            let corrected = Position {
+                told,
+                ..position(State::NoSubscription, false, 0)
+            };
+            assert_eq!(
+                can_subscribe(&corrected),
+                Permission::no("has_subscription"),
+                "{told:?}"
+            );
+            assert!(can_purchase(&corrected).allowed, "{told:?}");
+        }
+        let corrected = Position {
+            told: State::Canceled,
+            ..position(State::NoSubscription, false, 0)
+        };
+        assert!(can_subscribe(&corrected).allowed);
     }
 }

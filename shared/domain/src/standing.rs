@@ -96,6 +96,28 @@ pub fn best_of(subscriptions: impl IntoIterator<Item = Standing>) -> Standing {
         })
 }
 
+/// What a person said a user's plan is, whatever Stripe says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Correction {
+    /// They have one.
+    Plan,
+    /// They have none.
+    NoPlan,
+}
+
+/// Where a user stands: as Stripe's word has it, unless a person has corrected it.
+#[must_use]
+pub fn corrected(told: Standing, correction: Option<Correction>) -> Standing {
+    match correction {
+        None => told,
+        Some(Correction::NoPlan) => Standing::NONE,
+        Some(Correction::Plan) => Standing {
+            state: State::Active,
+            entitled: true,
+        },
+    }
+}
+
 /// When a canceled subscription is expired, unix seconds: when it and everything paid for are over.
 #[must_use]
 pub fn expires_at(ended_at: i64, paid_through: Option<i64>, grace_seconds: i64) -> i64 {
@@ -166,6 +188,18 @@ mod tests {
         // Unpaid does not entitle, the other one does.
         assert!(of(&["unpaid", "past_due"]).entitled);
         assert!(!of(&["unpaid", "canceled"]).entitled);
+    }
+
+    #[test]
+    fn a_person_has_the_last_word() {
+        let told = Standing {
+            state: State::PastDue,
+            entitled: true,
+        };
+        assert_eq!(corrected(told, None), told);
+        assert_eq!(corrected(told, Some(Correction::NoPlan)), Standing::NONE);
+        let with_plan = corrected(told, Some(Correction::Plan));
+        assert_eq!((with_plan.state, with_plan.entitled), (State::Active, true));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! of the ledger, which are taken in the ledger's own order: so sweepers wait in no circle with anybody.
 
 mod canceled;
+mod corrected;
 mod expiring;
 mod free;
 mod problems;

@@ -7,7 +7,7 @@ use domain::{Policy, expired_since};
 use store::sweep::{CanceledAfter, ClockTransfer, DueAfter, Entitled, FreeAfter, Page};
 use store::{Id, Store, StoreError, Tx};
 
-use super::{CANCELED, EXPIRING, FREE, PAGE_ROWS, append, by_clock, expiry};
+use super::{CANCELED, CORRECTED, EXPIRING, FREE, PAGE_ROWS, append, by_clock, expiry};
 use crate::{news, report};
 
 const DAY_SECONDS: i64 = 86_400;
@@ -31,6 +31,19 @@ pub(super) async fn canceled(store: &Store, policy: &Policy, now: i64) -> Result
         after = next;
     }
     Ok(done)
+}
+
+/// Corrections of plans end: it is noted here, and what follows is the reckoner's.
+pub(super) async fn corrected(store: &Store, now: i64) -> Result<u64, StoreError> {
+    let mut done = 0;
+    loop {
+        let ended = store.end_corrections(now, PAGE_ROWS).await?;
+        done += ended;
+        report::swept(CORRECTED, ended);
+        if ended < u64::from(PAGE_ROWS) {
+            return Ok(done);
+        }
+    }
 }
 
 /// Credits expire.

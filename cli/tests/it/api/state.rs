@@ -21,6 +21,7 @@ async fn whoever_nobody_has_heard_of_may_buy() {
         answer.body,
         json!({
             "user_id": "ann", "state": "no_subscription", "entitled": false, "subscription": null,
+            "correction": null,
             "permissions": {
                 "can_use_credits": {"allowed": false, "reason": "no_credits"},
                 "can_purchase": {"allowed": true, "reason": "ok"},

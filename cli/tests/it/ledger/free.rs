@@ -202,3 +202,21 @@ async fn two_who_give_at_the_same_moment_do_not_use_up_the_same_room() {
     let (given, ()) = tokio::join!(sweeping(), release());
     assert_eq!((given, rig.count(GIVEN).await), (10, 1_000));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_corrected_to_have_no_plan_gets_none() {
+    let rig = Rig::new().await;
+    let (store, policy) = (rig.store(), Policy::default());
+    let events = [price(None), active("1"), active("2"), active("3")];
+    apply(&store, &policy, &events).await;
+    rig.execute(
+        "INSERT INTO plan_corrections
+             (account, id, key, user_id, plan, price_id, reason, made_by, ended_at, ended_how)
+         VALUES ('', 'cor_1', '1', 'usr_1', NULL, NULL, 'x', 'staff', NULL, NULL),
+                ('', 'cor_2', '2', 'usr_2', 'pro', 'price_1', 'x', 'staff', NULL, NULL),
+                ('', 'cor_3', '3', 'usr_3', NULL, NULL, 'x', 'staff', now(), 'withdrawn')",
+    )
+    .await;
+    assert_eq!(swept(&store, &policy, NOW).await.free, 2);
+    assert_eq!(balance(&rig, &user("usr_1")).await, 0);
+}

@@ -9,14 +9,31 @@ use crate::{Store, StoreError};
 /// Where a user stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserPosition {
-    /// Best of all subscriptions.
+    /// Best of all subscriptions, or what a person said instead.
     pub standing: Standing,
+    /// Best of all subscriptions, whatever a person said.
+    pub told: State,
+    /// What a person said, once the state follows from it.
+    pub correction: Option<UserCorrection>,
     /// The user's own credits; below zero when some were taken back after they were spent.
     pub balance: i64,
     /// Credits of their teams, those that have some.
     pub team_balance: i64,
     /// The subscription that stands for the state, when there is one.
     pub subscription: Option<UserSubscription>,
+}
+
+/// A correction of a user's plan, in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserCorrection {
+    /// `cor_...`.
+    pub id: String,
+    /// The plan, by its name in the catalogue; `None`: none at all.
+    pub plan: Option<String>,
+    /// Its price.
+    pub price_id: Option<String>,
+    /// When it is over, unix seconds; `None`: when it is withdrawn.
+    pub until: Option<i64>,
 }
 
 /// A user's subscription.
@@ -35,13 +52,15 @@ const POSITION: &str = "
            (SELECT coalesce(sum(greatest(a.balance, 0)), 0)::bigint FROM team_members m
             JOIN ledger_accounts a ON (a.account, a.owner_kind, a.owner_id) = (m.account, 'team', m.team_id)
             WHERE (m.account, m.user_id) = ($1, $2)),
-           best.subscription_id, best.status
+           best.subscription_id, best.status, coalesce(u.told_state, u.state, 'no_subscription'),
+           c.id, c.plan, c.price_id, extract(epoch FROM c.until)::bigint
     FROM (SELECT 1) AS one
     LEFT JOIN users u ON (u.account, u.id) = ($1, $2)
+    LEFT JOIN plan_corrections c ON (c.account, c.id) = (u.account, u.correction_id)
     LEFT JOIN LATERAL (
         SELECT t.subscription_id, t.status FROM subscription_states t
         WHERE (t.account, t.user_id) = ($1, $2)
-        ORDER BY t.state = u.state DESC, t.changed_at DESC, t.subscription_id DESC LIMIT 1
+        ORDER BY t.state = coalesce(u.told_state, u.state) DESC, t.changed_at DESC, t.subscription_id DESC LIMIT 1
     ) AS best ON true";
 
 impl Store {
@@ -80,11 +99,23 @@ fn read(row: &sqlx::postgres::PgRow) -> Result<UserPosition, sqlx::Error> {
             status: row.try_get(5)?,
         }),
     };
+    let told: String = row.try_get(6)?;
+    let correction = match row.try_get::<Option<String>, _>(7)? {
+        None => None,
+        Some(id) => Some(UserCorrection {
+            id,
+            plan: row.try_get(8)?,
+            price_id: row.try_get(9)?,
+            until: row.try_get(10)?,
+        }),
+    };
     Ok(UserPosition {
         standing: Standing {
             state: State::parse(&state).unwrap_or(State::NoSubscription),
             entitled: row.try_get(1)?,
         },
+        told: State::parse(&told).unwrap_or(State::NoSubscription),
+        correction,
         balance: row.try_get(2)?,
         team_balance: row.try_get(3)?,
         subscription,

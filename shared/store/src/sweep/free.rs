@@ -7,7 +7,8 @@ use super::Page;
 use crate::upsert::column;
 use crate::{Id, StoreError, Tx, credits};
 
-/// A subscription that entitles, locked, and has not had this month's free credits.
+/// A subscription that entitles, locked, and has not had this month's free credits. Not one of a user who was corrected
+/// to have no plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entitled {
     /// Which.
@@ -64,11 +65,14 @@ impl Tx {
         limit: u32,
     ) -> Result<Page<Entitled, FreeAfter>, StoreError> {
         let rows = sqlx::query(
-            "SELECT account, subscription_id, user_id, team_id FROM subscription_states
+            "SELECT account, subscription_id, user_id, team_id FROM subscription_states t
              WHERE entitled AND state IN ('active', 'trialing') AND coalesce(user_id, team_id) IS NOT NULL
                AND (account, subscription_id) > ($1, $2)
+               AND (team_id IS NOT NULL OR NOT EXISTS (
+                   SELECT FROM plan_corrections c WHERE (c.account, c.user_id) = (t.account, t.user_id)
+                       AND c.ended_at IS NULL AND c.plan IS NULL))
              ORDER BY account, subscription_id LIMIT $3
-             FOR NO KEY UPDATE SKIP LOCKED",
+             FOR NO KEY UPDATE OF t SKIP LOCKED",
         )
         .bind(&after.0.account)
         .bind(&after.0.id)
