@@ -17,7 +17,7 @@ use crate::observe::observe;
 use crate::problem::{Kind, Problem};
 use crate::routes::{
     admin, billing, checkout, corrections, credits, deads, events, payments, portal, refunds, reservations,
-    state, switches, teams,
+    resyncs, state, switches, teams,
 };
 use crate::throttle::throttle;
 
@@ -53,6 +53,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(deads::job))
         .routes(routes!(corrections::corrections, corrections::correct_plan))
         .routes(routes!(corrections::withdraw_correction))
+        .routes(routes!(resyncs::begin_resync))
+        .routes(routes!(resyncs::resync))
         .routes(routes!(checkout::begin_checkout))
         .routes(routes!(checkout::checkout_session))
         .routes(routes!(payments::begin_payment))

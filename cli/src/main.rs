@@ -3,6 +3,7 @@
 mod bench;
 mod catalog;
 mod chaos;
+mod customer;
 mod dead;
 mod dev;
 mod events;
@@ -64,6 +65,8 @@ enum Command {
     /// Check the credit ledger; show balances, histories, and what is outstanding
     #[command(after_help = ledger::HELP)]
     Ledger(ledger::Options),
+    /// Ask Stripe anew for one customer
+    Customer(customer::Options),
     /// Find events, and tell what became of one
     #[command(after_help = events::HELP)]
     Events(events::Options),
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Catalog(options) => catalog::main(&options),
         Command::State(options) => state::main(&options),
         Command::Ledger(options) => ledger::main(&options),
+        Command::Customer(options) => customer::main(&options),
         Command::Events(options) => events::main(&options),
         Command::Dead(options) => dead::main(&options),
         Command::Reckon(options) => reckon::main(&options),

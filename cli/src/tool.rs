@@ -4,6 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use shared::config::{EXIT_CONFIG, Env, Reader};
+use store::api::Operator;
 use store::{SchemaError, Store};
 
 use crate::fail;
@@ -47,4 +48,15 @@ pub(crate) async fn open(url: &str) -> Result<Store, SchemaError> {
 /// One line of JSON.
 pub(crate) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("texts and integers always serialise")
+}
+
+/// Who works on the installation, past the API.
+pub(crate) fn operator(account: &str) -> Operator {
+    let login = ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|login| !login.is_empty()));
+    Operator {
+        account: account.to_owned(),
+        login: login.unwrap_or_else(|| "unknown".to_owned()),
+    }
 }

@@ -26,6 +26,7 @@ mod refetcher;
 pub mod replay;
 mod replayer;
 mod report;
+pub mod resync;
 pub mod shards;
 mod share;
 pub mod sweeper;

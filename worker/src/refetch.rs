@@ -12,6 +12,7 @@ use shared::envelope::{Envelope, Rendering};
 use store::{EventKey, SourceFacts, Wanted};
 
 use crate::read::ThinReference;
+use crate::resync;
 
 /// What stands in `events.endpoint` for an object that no endpoint received.
 pub const ENDPOINT: &str = "stripe-api";
@@ -67,7 +68,7 @@ pub fn entry_of(key: &ObjectKey, object: &[u8], as_of: i64, now_ms: i64) -> Opti
         livemode: bool,
     }
     let head: Head = serde_json::from_slice(object).ok()?;
-    let is_listed = key.kind == Kind::InvoicePayment;
+    let is_listed = key.kind == Kind::InvoicePayment || resync::parent(&key.id).is_some();
     if head.deleted || head.object != key.kind.as_str() || (head.id != key.id && !is_listed) {
         return None;
     }

@@ -1,20 +1,22 @@
 //! The loop that asks Stripe: outside any transaction, under the fleet's budget, an object at a time. An answer goes
 //! the way of every event.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Kind, wait_after};
+use domain::{Kind, RefetchReason, wait_after};
 use futures_util::{StreamExt, stream};
 use shared::clock::Clock;
-use store::{Due, Store, StoreError};
-use stripe_api::{Budgeted, FetchError, Fetched, Limit, ObjectRef, PaymentsOf, Retrievable};
+use store::{Answered, Due, Store, StoreError};
+use stripe_api::{Budgeted, FetchError, Fetched, Limit, ObjectRef, Parent, PaymentsOf, Retrievable};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::item::Item;
 use crate::refetch;
 use crate::report;
+use crate::resync;
 use crate::transact::transact;
 
 /// Requests claimed at a time.
@@ -31,6 +33,8 @@ const REFUSED_WAIT_SECONDS: i64 = 60;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Pages read of one list: 10,000 rows.
 const PAGES_MAX: usize = 100;
+/// Objects of a list that take effect in one transaction.
+const TOGETHER_MAX: usize = 256;
 
 /// What the loop needs.
 #[derive(Clone)]
@@ -70,6 +74,9 @@ impl Refetcher {
             self.store.arm_refetches().await?;
             *armed = true;
         }
+        self.store
+            .plan_resyncs(|it| resync::questions(&it.account, &it.customer))
+            .await?;
         let due = self.store.due_refetches(CLAIMED_MAX, LEASE_SECONDS).await?;
         let count = due.len();
         stream::iter(due)
@@ -99,10 +106,47 @@ impl Refetcher {
                 .await;
         };
         let items: Vec<Item> = entries.into_iter().map(Item::fetched).collect();
-        let fates = transact(&self.store, &items).await?;
-        self.marked.notify_one();
-        report::refetched(&items, &fates);
-        self.store.refetched(due).await
+        let before = self.prints(due, &fetched).await?;
+        for items in items.chunks(TOGETHER_MAX) {
+            let fates = transact(&self.store, items).await?;
+            self.marked.notify_one();
+            report::refetched(items, &fates);
+        }
+        let changed = match before {
+            Some(before) => self.follow(due, &fetched, &before).await?,
+            None => 0,
+        };
+        let objects = fetched.len();
+        self.store.refetched(due, Answered { objects, changed }).await
+    }
+
+    /// Asks what an answer raises for whoever looks on; returns how many objects were not as we had them.
+    async fn follow(
+        &self,
+        due: &Due,
+        fetched: &[Fetched],
+        before: &HashMap<String, String>,
+    ) -> Result<usize, StoreError> {
+        let raised = resync::raised(&due.key.account, fetched.iter().map(|it| it.body.as_ref()));
+        self.store.follow_resync(due, raised).await?;
+        let after = self.prints(due, fetched).await?.unwrap_or_default();
+        let is_new = |(id, print): &(&String, &String)| before.get(*id) != Some(*print);
+        Ok(after.iter().filter(is_new).count())
+    }
+
+    /// What we have of these objects, when somebody wants to know whether that changes.
+    async fn prints(
+        &self,
+        due: &Due,
+        fetched: &[Fetched],
+    ) -> Result<Option<HashMap<String, String>>, StoreError> {
+        if due.reason != RefetchReason::Resync.as_str() {
+            return Ok(None);
+        }
+        let ids: Vec<String> = fetched.iter().filter_map(|it| refetch::id_of(&it.body)).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let prints = self.store.prints(&due.key.account, due.key.kind, &ids).await?;
+        Ok(Some(prints))
     }
 
     async fn not_answered(&self, due: &Due, error: &FetchError) -> Result<(), StoreError> {
@@ -147,13 +191,52 @@ impl Refetcher {
             .as_str()
             .parse()
             .map_err(|_| FetchError::Permanent(Default::default()))?;
+        if let Some(parent) = resync::parent(&due.key.id) {
+            return self.all_of(account, kind, &parent).await;
+        }
         let id = due.key.id.clone();
         let object = ObjectRef { account, kind, id };
         let fetched = self.stripe.retrieve(&object).await?;
-        if kind == Retrievable::Invoice && refetch::lacks_lines(&fetched.body) {
-            return Ok(vec![self.with_all_lines(&object, fetched).await?]);
+        Ok(vec![self.whole(&object, fetched).await?])
+    }
+
+    /// The object with everything of it that Stripe only began to show.
+    async fn whole(&self, object: &ObjectRef, fetched: Fetched) -> Result<Fetched, FetchError> {
+        if object.kind == Retrievable::Invoice && refetch::lacks_lines(&fetched.body) {
+            return self.with_all_lines(object, fetched).await;
         }
-        Ok(vec![fetched])
+        Ok(fetched)
+    }
+
+    /// All objects of a kind that a customer or a charge has.
+    async fn all_of(
+        &self,
+        account: Option<String>,
+        kind: Retrievable,
+        parent: &Parent,
+    ) -> Result<Vec<Fetched>, FetchError> {
+        let mut fetched: Vec<Fetched> = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let page = self
+                .stripe
+                .list(account.as_deref(), kind, parent, after.as_deref());
+            let page = page.await?;
+            let as_of = page.as_of;
+            after = page.items.last().and_then(|body| refetch::id_of(body));
+            for body in page.items {
+                let object = ObjectRef {
+                    account: account.clone(),
+                    kind,
+                    id: refetch::id_of(&body).unwrap_or_default(),
+                };
+                fetched.push(self.whole(&object, Fetched { body, as_of }).await?);
+            }
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(fetched)
     }
 
     /// The invoice with every line: Stripe puts only the first ones into it.

@@ -12,6 +12,7 @@ pub(crate) mod payments;
 pub(crate) mod portal;
 pub(crate) mod refunds;
 pub(crate) mod reservations;
+pub(crate) mod resyncs;
 pub(crate) mod state;
 pub(crate) mod switches;
 pub(crate) mod teams;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use store::Store;
-use store::api::{AuditRow, Operator};
+use store::api::AuditRow;
 use store::dead::{Deed, Filter, Job, JobState, NewJob};
 
 use super::{EXIT_PARTIAL, Which, preview};
@@ -139,7 +139,7 @@ pub(super) fn stop(options: &Stop) -> ExitCode {
         let stopped = tx.dead().stop_job(account, *id).await?;
         if stopped {
             tx.audit_as(
-                &operator(account),
+                &tool::operator(account),
                 audit_row("dead_letters.stop", &id.to_string(), "by hand", &json!({})),
             )
             .await?;
@@ -213,7 +213,7 @@ async fn open_job(
     counted: u64,
     why: &str,
 ) -> Result<Job, Box<dyn Error>> {
-    let operator = operator(&filter.account);
+    let operator = tool::operator(&filter.account);
     if why.trim().is_empty() {
         return Err("--why: say why".into());
     }
@@ -255,17 +255,6 @@ fn audit_row<'a>(
         subject: Some(job),
         reason,
         detail,
-    }
-}
-
-/// Whoever is at this terminal.
-fn operator(account: &str) -> Operator {
-    let login = ["SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|login| !login.is_empty()));
-    Operator {
-        account: account.to_owned(),
-        login: login.unwrap_or_else(|| "unknown".to_owned()),
     }
 }
 

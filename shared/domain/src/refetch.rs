@@ -13,16 +13,19 @@ pub enum RefetchReason {
     UnknownPrice,
     /// The event carried only its first lines.
     IncompleteLines,
+    /// A person wants to see what Stripe has.
+    Resync,
 }
 
 impl RefetchReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ThinEvent,
         Self::Tie,
         Self::MissingParent,
         Self::UnknownPrice,
         Self::IncompleteLines,
+        Self::Resync,
     ];
 
     /// The word in tables and metrics.
@@ -34,6 +37,7 @@ impl RefetchReason {
             Self::MissingParent => "missing_parent",
             Self::UnknownPrice => "unknown_price",
             Self::IncompleteLines => "incomplete_lines",
+            Self::Resync => "resync",
         }
     }
 
@@ -41,7 +45,7 @@ impl RefetchReason {
     #[must_use]
     pub fn patience_seconds(self) -> i64 {
         match self {
-            Self::ThinEvent | Self::Tie | Self::IncompleteLines => 0,
+            Self::ThinEvent | Self::Tie | Self::IncompleteLines | Self::Resync => 0,
             Self::MissingParent | Self::UnknownPrice => 30,
         }
     }

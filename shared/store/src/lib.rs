@@ -24,6 +24,7 @@ pub mod policy;
 mod projections;
 pub mod reckon;
 mod refetches;
+mod resyncs;
 mod schema;
 mod sizes;
 mod spare;
@@ -59,6 +60,7 @@ pub use reckon::{
     UserChange,
 };
 pub use refetches::{Due, Wanted};
+pub use resyncs::{Answered, NewResync, Resync, Unplanned};
 pub use schema::{SchemaError, migrations};
 pub use sizes::Sizes;
 pub use state::Waiting;

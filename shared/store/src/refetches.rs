@@ -4,7 +4,7 @@ use domain::{Kind, ObjectKey, RefetchReason};
 use sqlx::{PgConnection, Row};
 
 use crate::upsert::column;
-use crate::{SourceKey, Store, StoreError};
+use crate::{Answered, SourceKey, Store, StoreError};
 
 /// An object to ask for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +47,9 @@ pub struct Due {
     pub attempts: u32,
 }
 
-/// Notes what to ask for. Without an API key (`armed` false) the rows wait until a worker has one.
+/// Notes what to ask for. What a person waits for stays so, whoever else asks: it is not needless when it comes by itself.
+///
+/// Without an API key (`armed` false) the rows wait until a worker has one.
 pub(crate) async fn request(
     connection: &mut PgConnection,
     wanted: &[Wanted],
@@ -67,7 +69,8 @@ pub(crate) async fn request(
          FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::bigint[])
               AS wanted (account, kind, id, livemode, reason, patience)
          ON CONFLICT (account, kind, object_id) DO UPDATE
-         SET requests = known.requests + 1, reason = EXCLUDED.reason,
+         SET requests = known.requests + 1,
+             reason = CASE known.reason WHEN 'resync' THEN known.reason ELSE EXCLUDED.reason END,
              attempts = CASE WHEN known.given_up_at IS NULL THEN known.attempts ELSE 0 END, given_up_at = NULL,
              next_attempt_at = CASE WHEN known.given_up_at IS NULL
                  THEN least(known.next_attempt_at, EXCLUDED.next_attempt_at) ELSE EXCLUDED.next_attempt_at END",
@@ -118,7 +121,7 @@ const REVERSED: &str = "
                       AND (i.invoice_id IS NOT NULL OR i.metadata ->> 'credits_source' = 'payment_intent'))";
 
 /// Whether a wanted object is there by now.
-const IS_THERE: &str = "
+pub(crate) const IS_THERE: &str = "
     EXISTS (SELECT FROM objects o WHERE (o.account, o.kind, o.id) = (w.account, w.kind, w.id))
     OR (w.kind = 'invoice_payment' AND EXISTS (
         SELECT FROM invoice_payments l WHERE (l.account, l.payment_intent_id) = (w.account, w.id)
@@ -254,22 +257,32 @@ impl Store {
         Ok(due)
     }
 
-    /// A request was answered. One that came meanwhile is due at once.
+    /// A request was answered, and so are the steps of resyncs that waited for it. One that came meanwhile is due at
+    /// once.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn refetched(&self, due: &Due) -> Result<(), StoreError> {
-        let ended = sqlx::query(
-            "DELETE FROM refetches WHERE (account, kind, object_id) = ($1, $2, $3) AND requests = $4",
-        );
-        let ended = ended
-            .bind(&due.key.account)
-            .bind(due.key.kind.as_str())
-            .bind(&due.key.id)
-            .bind(due.requests)
-            .execute(self.pool())
-            .await?;
-        if ended.rows_affected() == 0 {
+    pub async fn refetched(&self, due: &Due, answered: Answered) -> Result<(), StoreError> {
+        let ended: i64 = sqlx::query_scalar(
+            "WITH ended AS (
+                 DELETE FROM refetches WHERE (account, kind, object_id) = ($1, $2, $3) AND requests = $4
+                 RETURNING account, kind, object_id
+             ), settled AS (
+                 UPDATE resync_steps s
+                 SET state = 'done', objects = $5, changed = $6, settled_at = clock_timestamp()
+                 FROM ended WHERE (s.account, s.kind, s.object_id) = (ended.account, ended.kind, ended.object_id)
+                     AND s.state = 'waiting')
+             SELECT count(*) FROM ended",
+        )
+        .bind(&due.key.account)
+        .bind(due.key.kind.as_str())
+        .bind(&due.key.id)
+        .bind(due.requests)
+        .bind(i64::try_from(answered.objects).unwrap_or(i64::MAX))
+        .bind(i64::try_from(answered.changed).unwrap_or(i64::MAX))
+        .fetch_one(self.pool())
+        .await?;
+        if ended == 0 {
             self.refetch_later(due, 0, None).await?;
         }
         Ok(())
@@ -305,8 +318,13 @@ impl Store {
     /// [`StoreError`].
     pub async fn give_up_refetch(&self, due: &Due, error: &str) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE refetches SET given_up_at = clock_timestamp(), last_error = $5
-             WHERE (account, kind, object_id) = ($1, $2, $3) AND requests = $4",
+            "WITH ended AS (
+                 UPDATE refetches SET given_up_at = clock_timestamp(), last_error = $5
+                 WHERE (account, kind, object_id) = ($1, $2, $3) AND requests = $4
+                 RETURNING account, kind, object_id)
+             UPDATE resync_steps s SET state = 'given_up', error = $5, settled_at = clock_timestamp()
+             FROM ended WHERE (s.account, s.kind, s.object_id) = (ended.account, ended.kind, ended.object_id)
+                 AND s.state = 'waiting'",
         )
         .bind(&due.key.account)
         .bind(due.key.kind.as_str())

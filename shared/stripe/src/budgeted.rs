@@ -10,8 +10,8 @@ use crate::client::{Client, noise};
 use crate::deed::Write;
 use crate::error::{Detail, FetchError, Limit};
 use crate::fetched::{Fetched, Listed};
-use crate::object::ObjectRef;
-use crate::request::{PaymentsOf, Request};
+use crate::object::{ObjectRef, Retrievable};
+use crate::request::{Parent, PaymentsOf, Request};
 use crate::telemetry;
 use crate::write_error::WriteError;
 
@@ -73,6 +73,21 @@ impl Budgeted {
         after: Option<&str>,
     ) -> Result<Listed, FetchError> {
         let request = Request::invoice_payments(account, of, after)?;
+        self.ask(&request).await?.try_into()
+    }
+
+    /// Lists one page of a parent's objects of a kind, from behind `after` on.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn list(
+        &self,
+        account: Option<&str>,
+        kind: Retrievable,
+        parent: &Parent,
+        after: Option<&str>,
+    ) -> Result<Listed, FetchError> {
+        let request = Request::list(account, kind, parent, after)?;
         self.ask(&request).await?.try_into()
     }
 

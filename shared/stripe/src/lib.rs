@@ -39,7 +39,7 @@ pub use deed::{Deed, Write};
 pub use error::{Detail, ErrorKind, FetchError, Limit};
 pub use fetched::{Fetched, Listed};
 pub use object::{Endpoint, NotRetrievable, ObjectRef, Retrievable};
-pub use request::{ATTEMPTS, PAGE_ROWS_MAX, PaymentsOf, Request};
+pub use request::{ATTEMPTS, PAGE_ROWS_MAX, Parent, PaymentsOf, Request};
 pub use settings::{BASE_URL, Mode, SecretKey, Settings, SettingsError, TIMEOUT};
 pub use telemetry::{BUDGET_WAITS, METRICS, REQUEST_DURATION, REQUESTS};
 

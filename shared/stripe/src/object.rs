@@ -72,7 +72,7 @@ impl Retrievable {
     }
 
     /// Its collection in Stripe's API, below `/v1/`.
-    fn collection(self) -> &'static str {
+    pub(crate) fn collection(self) -> &'static str {
         match self {
             Self::Customer => "customers",
             Self::Subscription => "subscriptions",

@@ -35,6 +35,15 @@ pub enum PaymentsOf {
     PaymentIntent(String),
 }
 
+/// Whose objects are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parent {
+    /// A customer's: subscriptions, invoices, payment intents, charges, checkout sessions.
+    Customer(String),
+    /// A charge's: refunds, disputes.
+    Charge(String),
+}
+
 /// One request to Stripe, fit to be sent: account, path and headers are checked by its constructors.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -82,6 +91,35 @@ impl Request {
         let query = ListInvoicePayments::new(of, after);
         let builder = RequestBuilder::new(StripeMethod::Get, "/invoice_payments").query(&query);
         Self::v1(builder, account)
+    }
+
+    /// Lists all objects of a kind that a parent has, newest first, from behind `after` on; of subscriptions also those
+    /// that have ended.
+    ///
+    /// # Errors
+    /// [`FetchError::Permanent`] for an id or account that cannot be one.
+    pub fn list(
+        account: Option<&str>,
+        kind: Retrievable,
+        parent: &Parent,
+        after: Option<&str>,
+    ) -> Result<Self, FetchError> {
+        let (Parent::Customer(id) | Parent::Charge(id)) = parent;
+        if !is_id(id) || after.is_some_and(|after| !is_id(after)) {
+            return Err(FetchError::unusable("not an id"));
+        }
+        let query = ListOf {
+            limit: PAGE_ROWS_MAX,
+            customer: matches!(parent, Parent::Customer(_)).then_some(id),
+            charge: matches!(parent, Parent::Charge(_)).then_some(id),
+            status: (kind == Retrievable::Subscription).then_some("all"),
+            starting_after: after,
+        };
+        let path = format!("/{}", kind.collection());
+        Self::v1(
+            RequestBuilder::new(StripeMethod::Get, path).query(&query),
+            account,
+        )
     }
 
     /// Lists the lines of an invoice, from behind `after` on: an event and the invoice itself carry only the first.
@@ -246,6 +284,20 @@ struct Page<'a> {
     starting_after: Option<&'a str>,
 }
 
+/// The query of `GET /v1/<collection>`.
+#[derive(Serialize)]
+struct ListOf<'a> {
+    limit: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charge: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starting_after: Option<&'a str>,
+}
+
 /// The query of `GET /v1/invoice_payments`.
 #[derive(Serialize)]
 struct ListInvoicePayments<'a> {
@@ -369,6 +421,38 @@ mod tests {
             query(&intent, Some("inpay_9")),
             "limit=100&payment[type]=payment_intent&payment[payment_intent]=pi_1%26x%3Dy&starting_after=inpay_9"
         );
+    }
+
+    #[test]
+    fn a_parents_objects_are_asked_for_by_its_name() {
+        let of = |kind, parent: Parent, after| {
+            let request = Request::list(None, kind, &parent, after).expect("fit to be sent");
+            (request.path, request.query.expect("a query"))
+        };
+        assert_eq!(
+            of(
+                Retrievable::Subscription,
+                Parent::Customer("cus_1".to_owned()),
+                None
+            ),
+            (
+                "/v1/subscriptions".to_owned(),
+                "limit=100&customer=cus_1&status=all".to_owned()
+            )
+        );
+        assert_eq!(
+            of(
+                Retrievable::Refund,
+                Parent::Charge("ch_1".to_owned()),
+                Some("re_9")
+            ),
+            (
+                "/v1/refunds".to_owned(),
+                "limit=100&charge=ch_1&starting_after=re_9".to_owned()
+            )
+        );
+        let nobody = Parent::Customer(String::new());
+        assert!(Request::list(None, Retrievable::Invoice, &nobody, None).is_err());
     }
 
     #[test]

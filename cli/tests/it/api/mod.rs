@@ -13,6 +13,7 @@ mod flow_subscriptions;
 mod intents;
 mod requests;
 mod reservations;
+mod resyncs;
 mod rights;
 mod staff;
 mod state;

@@ -12,6 +12,7 @@ mod payments;
 mod position;
 mod requests;
 mod reservations;
+mod resyncs;
 mod staff;
 mod statements;
 mod switches;

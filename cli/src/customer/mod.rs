@@ -1,0 +1,26 @@
+//! `tollgate customer`: one customer of Stripe's.
+
+mod resync;
+
+use std::process::ExitCode;
+
+/// What `tollgate customer` takes. The database is `DATABASE_URL`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Have the workers ask Stripe anew for a customer and all they have, and follow them
+    #[command(after_help = resync::HELP)]
+    Resync(resync::Options),
+}
+
+/// Runs the command.
+pub(crate) fn main(options: &Options) -> ExitCode {
+    match &options.command {
+        Command::Resync(options) => resync::main(options),
+    }
+}
