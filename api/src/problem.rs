@@ -91,6 +91,8 @@ kinds! {
     OVERDUE = CONFLICT "payment_overdue" "A payment is overdue";
     /// One at a time.
     SUBSCRIBED = CONFLICT "has_subscription" "There is a subscription already";
+    /// Nothing runs.
+    NO_SUBSCRIPTION = CONFLICT "no_subscription" "There is no subscription";
     /// What it made has not arrived.
     CHECKOUT_PAID = CONFLICT "checkout_completed" "A checkout has just been paid";
     /// Nothing was ever bought.

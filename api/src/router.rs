@@ -17,7 +17,7 @@ use crate::observe::observe;
 use crate::problem::{Kind, Problem};
 use crate::routes::{
     admin, billing, checkout, corrections, credits, deads, events, payments, portal, refunds, reservations,
-    resyncs, state, switches, teams,
+    resyncs, state, subscription, switches, teams,
 };
 use crate::throttle::throttle;
 
@@ -61,6 +61,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(payments::payment))
         .routes(routes!(refunds::refund))
         .routes(routes!(portal::open_portal))
+        .routes(routes!(subscription::change_plan))
+        .routes(routes!(subscription::cancel))
+        .routes(routes!(subscription::resume))
         .routes(routes!(switches::billing, switches::switch_billing))
 }
 

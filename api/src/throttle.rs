@@ -55,5 +55,6 @@ fn rate(role: ActorRole, method: &Method, route: &str) -> Option<Rate> {
 }
 
 fn starts_to_pay(route: &str) -> bool {
-    route.ends_with("/checkout-sessions") || route.ends_with("/payment-intents")
+    let paths = ["/checkout-sessions", "/payment-intents", "/subscription/change"];
+    paths.iter().any(|path| route.ends_with(path))
 }

@@ -1,10 +1,11 @@
 //! Buying: what is asked for, whether this user may, as whom, and what Stripe is asked for then.
 //!
 //! `wish.rs` understands the request, `purchase.rs` what it comes to by the catalogue, `parameters.rs` what Stripe is
-//! told; `subscribe.rs` and `once.rs` begin it.
+//! told; `subscribe.rs` and `once.rs` begin it, `change.rs` changes what runs.
 //!
 //! Whether a user may is decided from Postgres, not from what is kept.
 
+mod change;
 mod customer;
 mod once;
 mod parameters;
@@ -12,6 +13,7 @@ mod purchase;
 mod subscribe;
 mod wish;
 
+pub(crate) use change::{Change, change};
 pub(crate) use customer::customer_if_any;
 pub(crate) use once::{Buying, begin};
 pub(crate) use subscribe::subscribe;

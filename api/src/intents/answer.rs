@@ -22,6 +22,9 @@ fn members(kind: IntentKind) -> &'static [&'static str] {
         IntentKind::Payment => &["id", "client_secret", "status", "amount", "currency"],
         IntentKind::Refund => &["id", "status", "amount", "currency"],
         IntentKind::Portal => &["id", "url"],
+        IntentKind::Change | IntentKind::Cancel | IntentKind::Resume => {
+            &["id", "status", "cancel_at_period_end", "cancel_at"]
+        }
     }
 }
 

@@ -95,6 +95,7 @@ fn deed(kind: IntentKind) -> Deed {
         IntentKind::Payment => Deed::CreatePaymentIntent,
         IntentKind::Refund => Deed::CreateRefund,
         IntentKind::Portal => Deed::CreatePortalSession,
+        IntentKind::Change | IntentKind::Cancel | IntentKind::Resume => Deed::UpdateSubscription,
     }
 }
 
@@ -137,14 +138,28 @@ fn is_shared(kind: IntentKind) -> bool {
         | IntentKind::Expire
         | IntentKind::Payment
         | IntentKind::Refund
-        | IntentKind::Portal => false,
+        | IntentKind::Portal
+        | IntentKind::Change
+        | IntentKind::Cancel
+        | IntentKind::Resume => false,
     }
 }
 
-/// Whether what was made, if it was, harms nobody: without the answer nobody can pay or enter it. A customer or a refund
-/// does its work unanswered; events will tell of it.
+/// Whether what was made, if it was, harms nobody: without the answer nobody can pay or enter it. A customer, a refund or
+/// a change of a subscription does its work unanswered; events will tell of it.
 fn is_useless_unanswered(kind: IntentKind) -> bool {
-    !matches!(kind, IntentKind::Customer | IntentKind::Refund)
+    match kind {
+        IntentKind::Subscribe
+        | IntentKind::Buy
+        | IntentKind::Expire
+        | IntentKind::Payment
+        | IntentKind::Portal => true,
+        IntentKind::Customer
+        | IntentKind::Refund
+        | IntentKind::Change
+        | IntentKind::Cancel
+        | IntentKind::Resume => false,
+    }
 }
 
 fn pause(attempts: i32) -> Duration {

@@ -14,5 +14,6 @@ pub(crate) mod refunds;
 pub(crate) mod reservations;
 pub(crate) mod resyncs;
 pub(crate) mod state;
+pub(crate) mod subscription;
 pub(crate) mod switches;
 pub(crate) mod teams;

@@ -21,17 +21,20 @@ pub enum Deed {
     CreateRefund,
     /// `POST /v1/billing_portal/sessions`
     CreatePortalSession,
+    /// `POST /v1/subscriptions/<id>`
+    UpdateSubscription,
 }
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::CreateCustomer,
         Self::CreateCheckoutSession,
         Self::ExpireCheckoutSession,
         Self::CreatePaymentIntent,
         Self::CreateRefund,
         Self::CreatePortalSession,
+        Self::UpdateSubscription,
     ];
 
     /// The label `kind` of metrics.
@@ -44,6 +47,7 @@ impl Deed {
             Self::CreatePaymentIntent => "create_payment_intent",
             Self::CreateRefund => "create_refund",
             Self::CreatePortalSession => "create_portal_session",
+            Self::UpdateSubscription => "update_subscription",
         }
     }
 
@@ -56,11 +60,12 @@ impl Deed {
             Self::CreatePaymentIntent => "/payment_intents".to_owned(),
             Self::CreateRefund => "/refunds".to_owned(),
             Self::CreatePortalSession => "/billing_portal/sessions".to_owned(),
+            Self::UpdateSubscription => format!("/subscriptions/{}", escaped(id)),
         }
     }
 
     fn names_an_object(self) -> bool {
-        matches!(self, Self::ExpireCheckoutSession)
+        matches!(self, Self::ExpireCheckoutSession | Self::UpdateSubscription)
     }
 }
 

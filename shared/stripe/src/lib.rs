@@ -45,8 +45,9 @@ pub use telemetry::{BUDGET_WAITS, METRICS, REQUEST_DURATION, REQUESTS};
 
 pub use write_error::WriteError;
 pub use writes::{
-    CreateCheckoutSession, CreateCustomer, CreatePaymentIntent, CreatePortalSession, CreateRefund, Enabled,
-    LineItem, Metadata, Mode as CheckoutMode, Noted, PriceData, ProductData,
+    ChangedItem, CreateCheckoutSession, CreateCustomer, CreatePaymentIntent, CreatePortalSession,
+    CreateRefund, Enabled, LineItem, Metadata, Mode as CheckoutMode, Noted, PriceData, ProductData,
+    UpdateSubscription,
 };
 
 /// For typed requests and requests with an idempotency key.

@@ -134,6 +134,52 @@ pub struct CreatePortalSession<'a> {
     pub return_url: &'a str,
 }
 
+/// <https://docs.stripe.com/api/subscriptions/update>
+#[derive(Debug, Clone, Serialize)]
+pub struct UpdateSubscription<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<[ChangedItem<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proration_behavior: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment_behavior: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel_at_period_end: Option<bool>,
+}
+
+/// What a subscription bills, and what it is to bill instead.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ChangedItem<'a> {
+    /// `si_...`.
+    pub id: &'a str,
+    /// The new price.
+    pub price: &'a str,
+}
+
+impl<'a> UpdateSubscription<'a> {
+    /// Another plan: what differs is billed now, and the change does not happen when that cannot be paid.
+    #[must_use]
+    pub fn plan(item: ChangedItem<'a>) -> Self {
+        Self {
+            items: Some([item]),
+            proration_behavior: Some("always_invoice"),
+            payment_behavior: Some("error_if_incomplete"),
+            cancel_at_period_end: None,
+        }
+    }
+
+    /// Whether it ends with its period.
+    #[must_use]
+    pub fn ends(with_period: bool) -> Self {
+        Self {
+            items: None,
+            proration_behavior: None,
+            payment_behavior: None,
+            cancel_at_period_end: Some(with_period),
+        }
+    }
+}
+
 impl From<&CreateCustomer> for Write {
     fn from(parameters: &CreateCustomer) -> Self {
         made(Deed::CreateCustomer, parameters)
@@ -165,6 +211,15 @@ impl From<&CreatePortalSession<'_>> for Write {
 }
 
 impl Write {
+    /// A change of a subscription.
+    #[must_use]
+    pub fn update_subscription(id: &str, parameters: &UpdateSubscription<'_>) -> Self {
+        Self {
+            id: id.to_owned(),
+            ..made(Deed::UpdateSubscription, parameters)
+        }
+    }
+
     /// <https://docs.stripe.com/api/checkout/sessions/expire>
     #[must_use]
     pub fn expire_checkout_session(id: &str) -> Self {

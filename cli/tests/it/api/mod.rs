@@ -6,6 +6,7 @@ mod credits;
 mod described;
 mod events;
 mod flow_billing;
+mod flow_changes;
 mod flow_corrections;
 mod flow_failures;
 mod flow_purchases;

@@ -46,6 +46,17 @@ pub struct SessionTold {
     pub subscription_counts: bool,
 }
 
+/// A subscription that can be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningSubscription {
+    /// `sub_...`.
+    pub id: String,
+    /// The first thing it bills: `si_...`.
+    pub item_id: Option<String>,
+    /// How many things it bills.
+    pub items: i64,
+}
+
 impl ActingTx {
     /// An offer that is active.
     ///
@@ -102,6 +113,39 @@ impl ActingTx {
         .fetch_optional(self.connection())
         .await?;
         Ok(id)
+    }
+
+    /// The subscription of a user that runs, by Stripe's word; of several the one that stands for the state. Not a
+    /// team's: it is not one member's to change.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn running_subscription(
+        &mut self,
+        user: &str,
+    ) -> Result<Option<RunningSubscription>, StoreError> {
+        let account = self.actor.account.clone();
+        let row = sqlx::query(
+            "SELECT t.subscription_id,
+                    (SELECT i.id FROM subscription_items i
+                     WHERE (i.account, i.subscription_id) = (t.account, t.subscription_id) ORDER BY i.position LIMIT 1),
+                    (SELECT count(*) FROM subscription_items i
+                     WHERE (i.account, i.subscription_id) = (t.account, t.subscription_id))
+             FROM subscription_states t LEFT JOIN users u ON (u.account, u.id) = (t.account, t.user_id)
+             WHERE (t.account, t.user_id) = ($1, $2) AND t.team_id IS NULL
+               AND t.state IN ('active', 'trialing', 'past_due')
+             ORDER BY t.state = coalesce(u.told_state, u.state) DESC, t.changed_at DESC, t.subscription_id DESC LIMIT 1",
+        )
+        .bind(account)
+        .bind(user)
+        .fetch_optional(self.connection())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(RunningSubscription {
+            id: row.try_get(0)?,
+            item_id: row.try_get(1)?,
+            items: row.try_get(2)?,
+        }))
     }
 
     /// Whether Stripe told that a customer is gone.

@@ -26,11 +26,17 @@ pub enum IntentKind {
     Refund,
     /// A session of the customer portal.
     Portal,
+    /// Let a subscription have another plan.
+    Change,
+    /// Let a subscription end with its period.
+    Cancel,
+    /// Let it go on after all.
+    Resume,
 }
 
 impl IntentKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Customer,
         Self::Subscribe,
         Self::Buy,
@@ -38,6 +44,9 @@ impl IntentKind {
         Self::Payment,
         Self::Refund,
         Self::Portal,
+        Self::Change,
+        Self::Cancel,
+        Self::Resume,
     ];
 
     /// As in the database.
@@ -51,6 +60,9 @@ impl IntentKind {
             Self::Payment => "payment",
             Self::Refund => "refund",
             Self::Portal => "portal",
+            Self::Change => "change",
+            Self::Cancel => "cancel",
+            Self::Resume => "resume",
         }
     }
 
@@ -214,7 +226,8 @@ impl ActingTx {
         let account = self.actor.account.clone();
         let sql = format!(
             "SELECT {COLUMNS} FROM stripe_intents
-             WHERE (account, object_id, user_id) = ($1, $2, $3) AND kind <> 'expire'"
+             WHERE (account, object_id, user_id) = ($1, $2, $3)
+               AND kind NOT IN ('expire', 'change', 'cancel', 'resume')"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(account)
@@ -274,8 +287,8 @@ impl ActingTx {
         })
     }
 
-    /// What Stripe's events told of an intent whose answer never came: its object, as an answer would name it. Of
-    /// customers and refunds alone: nobody can use the others without the answer.
+    /// What Stripe's events told of an intent whose answer never came: its object, as an answer would name it. Not of
+    /// sessions and payments: nobody can use those without the answer.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -290,9 +303,30 @@ impl ActingTx {
                 "SELECT id, jsonb_build_object('id', id, 'status', status, 'amount', amount, 'currency', currency)::text
                  FROM refunds WHERE (account, payment_intent_id) = ($1, $2) AND metadata ->> 'tollgate_intent' = $3"
             }
-            _ => return Ok(None),
+            // No word of the intent is on them; but since it was written down, they are as it wants them.
+            IntentKind::Change => {
+                "SELECT s.id, jsonb_build_object('id', s.id, 'status', s.status)::text FROM subscriptions s
+                 WHERE (s.account, s.id) = ($1, $2) AND s.event_created >= (
+                     SELECT created_at FROM stripe_intents i WHERE (i.account, i.id) = ($1, $3))
+                   AND EXISTS (SELECT FROM subscription_items t JOIN stripe_intents i ON (i.account, i.id) = ($1, $3)
+                               WHERE (t.account, t.subscription_id) = (s.account, s.id)
+                                 AND t.price_id = i.wish ->> 'price')"
+            }
+            IntentKind::Cancel | IntentKind::Resume => {
+                "SELECT s.id, jsonb_build_object('id', s.id, 'status', s.status, 'cancel_at_period_end',
+                        s.cancel_at_period_end, 'cancel_at', extract(epoch FROM s.cancel_at)::bigint)::text
+                 FROM subscriptions s JOIN stripe_intents i ON (i.account, i.id) = ($1, $3)
+                 WHERE (s.account, s.id) = ($1, $2) AND s.event_created >= i.created_at
+                   AND (s.cancel_at_period_end OR s.cancel_at IS NOT NULL) = (i.kind = 'cancel')"
+            }
+            IntentKind::Subscribe
+            | IntentKind::Buy
+            | IntentKind::Expire
+            | IntentKind::Payment
+            | IntentKind::Portal => return Ok(None),
         };
         let whose = match intent.kind {
+            IntentKind::Change | IntentKind::Cancel | IntentKind::Resume => intent.target.as_str(),
             IntentKind::Refund => intent.wish["payment"].as_str().unwrap_or_default(),
             _ => intent.user.as_str(),
         };

@@ -21,7 +21,7 @@ mod teams;
 pub use actor::{API_ROLE, ActingTx, Actor, ActorRole, RoleProblem};
 pub use audit::{AuditRow, Operator};
 pub use billing::{BilledSubscription, Usage};
-pub use buying::{OfferKind, SessionTold, Sold};
+pub use buying::{OfferKind, RunningSubscription, SessionTold, Sold};
 pub use corrections::{Corrected, NewCorrection, PlanCorrection, Withdrawn};
 pub use intents::{Claimed, Intent, IntentKind, IntentState, NewIntent};
 pub use payments::{Money, PaymentTold};
