@@ -16,8 +16,8 @@ use crate::idempotency::once;
 use crate::observe::observe;
 use crate::problem::{Kind, Problem};
 use crate::routes::{
-    admin, billing, checkout, corrections, credits, deads, events, payments, portal, refunds, reservations,
-    resyncs, state, subscription, switches, teams,
+    admin, analytics, billing, checkout, corrections, credits, deads, events, failures, payments, portal,
+    refunds, reservations, resyncs, state, subscription, switches, teams,
 };
 use crate::throttle::throttle;
 
@@ -55,6 +55,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(corrections::withdraw_correction))
         .routes(routes!(resyncs::begin_resync))
         .routes(routes!(resyncs::resync))
+        .routes(routes!(failures::payment_failures))
+        .routes(routes!(analytics::purchases))
+        .routes(routes!(analytics::subscriptions))
+        .routes(routes!(analytics::platform))
         .routes(routes!(checkout::begin_checkout))
         .routes(routes!(checkout::checkout_session))
         .routes(routes!(payments::begin_payment))

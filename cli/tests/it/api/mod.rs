@@ -9,6 +9,7 @@ mod flow_billing;
 mod flow_changes;
 mod flow_corrections;
 mod flow_failures;
+mod flow_numbers;
 mod flow_purchases;
 mod flow_subscriptions;
 mod intents;

@@ -2,11 +2,13 @@
 //! See `migrations/0011_api.sql`.
 
 mod actor;
+mod analytics;
 mod audit;
 mod billing;
 mod buying;
 mod corrections;
 mod credits;
+mod failures;
 mod intents;
 mod payments;
 mod position;
@@ -19,10 +21,12 @@ mod switches;
 mod teams;
 
 pub use actor::{API_ROLE, ActingTx, Actor, ActorRole, RoleProblem};
+pub use analytics::{Platform, Sales, Span, Subscribers, Unit};
 pub use audit::{AuditRow, Operator};
 pub use billing::{BilledSubscription, Usage};
 pub use buying::{OfferKind, RunningSubscription, SessionTold, Sold};
 pub use corrections::{Corrected, NewCorrection, PlanCorrection, Withdrawn};
+pub use failures::{Failure, FailureFilter};
 pub use intents::{Claimed, Intent, IntentKind, IntentState, NewIntent};
 pub use payments::{Money, PaymentTold};
 pub use position::{UserCorrection, UserPosition, UserSubscription};
