@@ -1,5 +1,5 @@
 -- Why: staff count sales over a time. Row by row the policies would ask who asks, for each of perhaps a million rows; this
--- asks once. The scans are bounded by the time asked about, over the indexes of 0037 to 0044.
+-- asks once. The scans are bounded by the time asked about, over the indexes of 0025 to 0032.
 -- A running older version sees: nothing.
 
 -- What was sold from `_since` on and before `_until`, by the calendar (UTC) in units of day, week or month. What came
