@@ -8,7 +8,7 @@ use bytes::Bytes;
 use redis::streams::{StreamInfoConsumersReply, StreamRangeReply};
 use shared::queue::fleet::{ATTEND_EVERY, SHARD_LEASE};
 use shared::queue::shards::said;
-use shared::queue::{GROUP, Keys};
+use shared::queue::{CHUNK_ENTRIES_MAX, GROUP, Keys};
 use stack::Signal;
 
 use crate::support::process::Tollgate;
@@ -18,6 +18,8 @@ const SHARDS: u16 = 8;
 const ALL: &str = "SELECT count(*) FROM events";
 /// Well below a shard's lease: within it nothing was waited for.
 const PROMPTLY: Duration = Duration::from_secs(5);
+/// Few enough for one worker to hold, however they fall.
+const HELD: usize = CHUNK_ENTRIES_MAX;
 /// Until a dead worker's shards are somebody's, and a busy machine's time.
 const INHERITED: Duration = Duration::from_secs(SHARD_LEASE.as_secs() + ATTEND_EVERY.as_secs() + 3);
 
@@ -93,12 +95,12 @@ async fn a_killed_worker_s_shards_are_somebody_else_s_before_its_entries_are() {
     let second = rig.worker();
     rig.wait_until_shared(usize::from(SHARDS), 2).await;
     let held_up = rig.hold_up("customers").await;
-    rig.enqueue_into(SHARDS, &customers(0, 500)).await;
+    rig.enqueue_into(SHARDS, &customers(0, HELD)).await;
     let all_held = wait_for(async || {
         rig.probe()
             .depth(0)
             .await
-            .is_ok_and(|depth| depth.in_flight == 500)
+            .is_ok_and(|depth| depth.in_flight == HELD as u64)
     });
     assert!(all_held.await, "they do not take them");
     first.signal(Signal::KILL);
@@ -107,7 +109,10 @@ async fn a_killed_worker_s_shards_are_somebody_else_s_before_its_entries_are() {
     assert!(inherited.await, "{:?}", rig.holders().await);
     rig.wait_until_drained().await;
     let once = "SELECT count(DISTINCT id) FROM events WHERE status = 'applied'";
-    assert_eq!((rig.count(ALL).await, rig.count(once).await), (500, 500));
+    assert_eq!(
+        (rig.count(ALL).await, rig.count(once).await),
+        (HELD as i64, HELD as i64)
+    );
     second.stop().await.expect("a clean end");
 }
 
