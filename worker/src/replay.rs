@@ -221,7 +221,7 @@ mod tests {
                 at_us: 1,
                 id: "evt_1".into(),
             },
-            entry_id: "5-1".into(),
+            entry_id: "5-1@3".into(),
             endpoint: "default".into(),
             received_at_ms: 7,
             mismatch: Some("account".into()),
@@ -240,7 +240,14 @@ mod tests {
         assert_eq!(entry.meta.mismatch, Some(Mismatch::Account));
         assert_eq!((entry.meta.received_at_ms, &entry.body[..]), (7, BODY.as_bytes()));
         let candidate = Candidate::new(letter(Body::Event(BODY.into())), 1);
-        assert_eq!(candidate.item.expect("readable").id, StreamId { ms: 5, seq: 1 });
+        assert_eq!(
+            candidate.item.expect("readable").id,
+            StreamId {
+                shard: 3,
+                ms: 5,
+                seq: 1
+            }
+        );
     }
 
     #[test]
