@@ -9,9 +9,9 @@ use shared::queue::{Consumer, Leases, QueueError};
 use tokio_util::sync::CancellationToken;
 
 use crate::claims::REDIS;
-use crate::report;
 use crate::shards::{Asked, Shards};
 use crate::waiting::Waiting;
+use crate::{meters, report};
 
 /// Most to be asked in a row: who has just learnt what is its own asks for it at once.
 const ASKS_MAX: usize = 2;
@@ -136,8 +136,7 @@ impl Attendance {
         if told.as_ref() == Some(&held) || is_on_its_way {
             return;
         }
-        metrics::gauge!("tollgate_worker_shards")
-            .set(f64::from(u16::try_from(held.len()).unwrap_or(u16::MAX)));
+        metrics::gauge!(meters::SHARDS).set(f64::from(u16::try_from(held.len()).unwrap_or(u16::MAX)));
         if held.is_empty() && !is_leaving {
             tracing::info!("no shard is left for this worker: it waits as a spare");
         } else {

@@ -30,6 +30,7 @@ pub(crate) const LEFT_FOR_NEWER: &str = "tollgate_worker_left_for_newer_total";
 pub(crate) const CONTENTION: &str = "tollgate_worker_contention_total";
 pub(crate) const SLOTS: &str = "tollgate_worker_slots";
 pub(crate) const SLOTS_BUSY: &str = "tollgate_worker_slots_busy";
+pub(crate) const SHARDS: &str = "tollgate_worker_shards";
 pub(crate) const DRAINING: &str = "tollgate_worker_draining";
 pub(crate) const TIES_GUESSED: &str = "tollgate_ties_guessed_total";
 pub(crate) const DRIFT: &str = "tollgate_drift_total";
@@ -160,6 +161,11 @@ pub const METRICS: &[Metric] = &[
     ),
     Metric::gauge(SLOTS, "Chunks that can be worked on at a time.", &[]),
     Metric::gauge(SLOTS_BUSY, "Chunks being worked on.", &[]),
+    Metric::gauge(
+        SHARDS,
+        "Shards of the queue that this worker reads; a spare has none.",
+        &[],
+    ),
     Metric::gauge(DRAINING, "1 once the worker was told to end.", &[]),
     Metric::counter(
         TIES_GUESSED,
