@@ -45,10 +45,10 @@ async fn run(options: &Options, url: String) -> Result<ExitCode, Box<dyn Error>>
             ..Filter::default()
         };
         let found = tx.dead().to_replay(&filter, None, 1).await?;
-        let bytes = found.into_iter().map(|it| match it.body {
+        let mut bytes = found.into_iter().map(|it| match it.body {
             Body::Event(bytes) | Body::Fields(bytes) => bytes,
         });
-        let bytes = bytes.last().unwrap_or_default();
+        let bytes = bytes.next().unwrap_or_default();
         shown["body"] = Value::from(String::from_utf8_lossy(&bytes).into_owned());
     }
     drop(tx);

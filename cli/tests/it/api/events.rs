@@ -5,6 +5,8 @@ use serde_json::json;
 use super::{Service, admin, service, user};
 use crate::support::{Rig, customer, event};
 
+const REPLAYS: &str = "/v1/dead-letters/replays";
+
 /// A customer with an event that is set aside, and one that is not.
 async fn set_aside(rig: &Rig) {
     rig.execute("ALTER TABLE customers ADD CONSTRAINT no_first CHECK (id <> 'cus_1')")
@@ -22,22 +24,25 @@ async fn set_aside(rig: &Rig) {
     worker.stop().await.expect("a clean end");
 }
 
+/// The ids in a list of an answer, in order.
+async fn ids(api: &Service, token: &str, path: &str, list: &str) -> Vec<String> {
+    let answer = api.get(token, path).await;
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    let listed = answer.body[list].as_array().expect("a list");
+    let mut ids: Vec<String> = listed
+        .iter()
+        .map(|it| it["id"].as_str().unwrap_or("").to_owned())
+        .collect();
+    ids.sort();
+    ids
+}
+
 #[tokio::test]
 async fn staff_and_the_application_see_what_became_of_events() {
     let rig = Rig::new().await;
     set_aside(&rig).await;
     let api = Service::start(&rig).await;
-    let ids = async |token: &str, path: &str, list: &str| {
-        let answer = api.get(token, path).await;
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        let listed = answer.body[list].as_array().expect("a list").clone();
-        let mut ids: Vec<String> = listed
-            .iter()
-            .map(|it| it["id"].as_str().unwrap_or("").to_owned())
-            .collect();
-        ids.sort();
-        ids
-    };
+    let ids = async |token: &str, path: &str, list: &str| ids(&api, token, path, list).await;
     assert_eq!(
         ids(&service(), "/v1/events", "events").await,
         ["evt_1_1", "evt_2_1", "evt_bad"]
@@ -58,8 +63,14 @@ async fn staff_and_the_application_see_what_became_of_events() {
     let moments = story.body["moments"].as_array().expect("moments");
     assert!(moments.iter().any(|it| it["what"] == "parked"), "{story:?}");
     assert_eq!(api.get(&admin(), "/v1/events/evt_none").await.status, 404);
+}
 
-    // What could not even be read is for staff.
+#[tokio::test]
+async fn what_could_not_even_be_read_is_for_staff() {
+    let rig = Rig::new().await;
+    set_aside(&rig).await;
+    let api = Service::start(&rig).await;
+    let ids = async |token: &str, path: &str, list: &str| ids(&api, token, path, list).await;
     assert_eq!(
         ids(&service(), "/v1/dead-letters", "letters").await,
         ["evt_1_1", "evt_bad"]
@@ -82,6 +93,12 @@ async fn staff_and_the_application_see_what_became_of_events() {
         .len(),
         1
     );
+}
+
+#[tokio::test]
+async fn users_see_no_events_and_nonsense_is_refused() {
+    let rig = Rig::new().await;
+    let api = Service::start(&rig).await;
     for path in [
         "/v1/events",
         "/v1/events/evt_bad",
@@ -102,12 +119,8 @@ async fn staff_and_the_application_see_what_became_of_events() {
 }
 
 #[tokio::test]
-async fn staff_replay_and_discard_and_nobody_else_does() {
-    const REPLAYS: &str = "/v1/dead-letters/replays";
+async fn nobody_but_staff_replays_or_discards_and_they_say_why() {
     let rig = Rig::new().await;
-    set_aside(&rig).await;
-    rig.execute("ALTER TABLE customers DROP CONSTRAINT no_first")
-        .await;
     let api = Service::start(&rig).await;
     let all = json!({"all": true, "reason": "mended"});
     for path in [REPLAYS, "/v1/dead-letters/discards"] {
@@ -122,6 +135,16 @@ async fn staff_replay_and_discard_and_nobody_else_does() {
             assert_eq!(api.post(&admin(), path, &body).await.status, 400, "{body}");
         }
     }
+}
+
+#[tokio::test]
+async fn staff_replay_and_discard() {
+    let rig = Rig::new().await;
+    set_aside(&rig).await;
+    rig.execute("ALTER TABLE customers DROP CONSTRAINT no_first")
+        .await;
+    let api = Service::start(&rig).await;
+    let all = json!({"all": true, "reason": "mended"});
     let counted = api
         .post(
             &admin(),

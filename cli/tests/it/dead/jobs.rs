@@ -110,21 +110,10 @@ async fn killed_in_the_middle_it_goes_on_and_twice_is_once() {
     rig.wait_until_drained().await;
     worker.stop().await.expect("a clean end");
     mend(&rig).await;
+    let replay = "replay --all --why mended --rate 100 --yes --no-wait";
+    let replay: Vec<&str> = replay.split(' ').collect();
     for _ in 0..2 {
-        let job = dead(
-            &rig,
-            &[
-                "replay",
-                "--all",
-                "--why",
-                "mended",
-                "--rate",
-                "100",
-                "--yes",
-                "--no-wait",
-            ],
-        )
-        .await;
+        let job = dead(&rig, &replay).await;
         assert_eq!(job.code, Some(0), "{job:?}");
     }
     // So that a lease that nobody holds does not have to run out.

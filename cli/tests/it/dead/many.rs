@@ -1,6 +1,8 @@
 //! A million dead letters. Takes minutes, so it is asked for by name:
 //! `cargo test -p cli --test it dead::many -- --ignored --nocapture`.
 
+#![expect(clippy::print_stdout, reason = "numbers are for whoever asked for them")]
+
 use std::time::Instant;
 
 use store::dead::Filter;
@@ -19,6 +21,14 @@ const REPLAYED: i64 = 20_000;
 #[ignore = "a benchmark: minutes, and numbers"]
 async fn a_million_dead_letters_are_listed_grouped_and_replayed() {
     let rig = Rig::new().await;
+    fill(&rig).await;
+    for round in 0..3 {
+        ask(&rig, round).await;
+    }
+    replay(&rig).await;
+}
+
+async fn fill(rig: &Rig) {
     let body = r#"'{"id":"evt_' || n || '","object":"event","type":"customer.updated","created":5,"livemode":false,
         "data":{"object":{"id":"cus_' || n || '","object":"customer","email":"a@b.c"}}}'"#;
     let started = Instant::now();
@@ -36,8 +46,9 @@ async fn a_million_dead_letters_are_listed_grouped_and_replayed() {
     ))
     .await;
     println!("filled in {:?}", started.elapsed());
-    let store = rig.store();
-    let all = Filter::default();
+}
+
+fn filters() -> [(&'static str, Filter); 4] {
     let cause = Filter {
         fingerprint: Some("cause7".into()),
         ..Filter::default()
@@ -51,53 +62,59 @@ async fn a_million_dead_letters_are_listed_grouped_and_replayed() {
         event_type: Some("customer.updated".into()),
         ..Filter::default()
     };
-    for round in 0..3 {
-        for (name, filter) in [
-            ("all", &all),
-            ("cause", &cause),
-            ("range", &range),
-            ("type", &typed),
-        ] {
-            let mut tx = store.begin().await.expect("Postgres answers");
-            let at = Instant::now();
-            let first = tx.dead().letters(filter, None, 50).await.expect("a page");
-            let listed = at.elapsed();
-            let middle = store::dead::Cursor {
-                at_us: 450_000_000_000,
-                id: "evt_450000".into(),
-            };
-            let at = Instant::now();
-            let page = tx
-                .dead()
-                .letters(filter, Some(&middle), 50)
-                .await
-                .expect("a page");
-            let paged = at.elapsed();
-            let at = Instant::now();
-            let counted = tx.dead().count(filter).await.expect("a number");
-            println!(
-                "round {round} {name}: list {listed:?} ({}), page in the middle {paged:?} ({}), count {counted} {:?}",
-                first.len(),
-                page.len(),
-                at.elapsed()
-            );
-        }
+    [
+        ("all", Filter::default()),
+        ("cause", cause),
+        ("range", range),
+        ("type", typed),
+    ]
+}
+
+async fn ask(rig: &Rig, round: usize) {
+    let store = rig.store();
+    for (name, filter) in &filters() {
         let mut tx = store.begin().await.expect("Postgres answers");
         let at = Instant::now();
-        let groups = tx.dead().groups(&all, 50).await.expect("groups");
-        println!("round {round} groups: {} {:?}", groups.len(), at.elapsed());
-        assert_eq!(
-            groups.iter().map(|group| group.letters).sum::<u64>(),
-            LETTERS.unsigned_abs()
-        );
+        let first = tx.dead().letters(filter, None, 50).await.expect("a page");
+        let listed = at.elapsed();
+        let middle = store::dead::Cursor {
+            at_us: 450_000_000_000,
+            id: "evt_450000".into(),
+        };
         let at = Instant::now();
-        tx.dead()
-            .letter("", "evt_77777")
+        let page = tx
+            .dead()
+            .letters(filter, Some(&middle), 50)
             .await
-            .expect("an answer")
-            .expect("there");
-        println!("round {round} one: {:?}", at.elapsed());
+            .expect("a page");
+        let paged = at.elapsed();
+        let at = Instant::now();
+        let counted = tx.dead().count(filter).await.expect("a number");
+        println!(
+            "round {round} {name}: list {listed:?} ({}), page in the middle {paged:?} ({}), count {counted} {:?}",
+            first.len(),
+            page.len(),
+            at.elapsed()
+        );
     }
+    let mut tx = store.begin().await.expect("Postgres answers");
+    let at = Instant::now();
+    let groups = tx.dead().groups(&Filter::default(), 50).await.expect("groups");
+    println!("round {round} groups: {} {:?}", groups.len(), at.elapsed());
+    assert_eq!(
+        groups.iter().map(|group| group.letters).sum::<u64>(),
+        LETTERS.unsigned_abs()
+    );
+    let at = Instant::now();
+    tx.dead()
+        .letter("", "evt_77777")
+        .await
+        .expect("an answer")
+        .expect("there");
+    println!("round {round} one: {:?}", at.elapsed());
+}
+
+async fn replay(rig: &Rig) {
     rig.execute(&format!(
         "INSERT INTO dead_jobs (account, deed, of_state, ids, until, why, actor, counted)
          VALUES ('', 'replay', 'waiting', '{{}}', to_timestamp({REPLAYED} + 0.5), 'a test', 'test', {REPLAYED})"

@@ -4,15 +4,19 @@ use super::{dead, lines, mend, set_aside, unreadable};
 use crate::support::process::Tollgate;
 use crate::support::{Rig, customer};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn letters_are_listed_by_cause_page_and_time() {
-    let rig = Rig::new().await;
-    set_aside(&rig, 5).await;
+/// Eight letters.
+async fn of_three_causes(rig: &Rig) {
+    set_aside(rig, 5).await;
     rig.xadd(&[("hello", b"world")]).await;
     let worker = rig.worker();
     rig.wait_until_drained().await;
     worker.stop().await.expect("a clean end");
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_are_listed_by_cause_page_and_time() {
+    let rig = Rig::new().await;
+    of_three_causes(&rig).await;
     let groups = lines(&dead(&rig, &["list", "--groups", "--json"]).await);
     let told: Vec<_> = groups
         .iter()
@@ -50,7 +54,12 @@ async fn letters_are_listed_by_cause_page_and_time() {
         ["evt_1_1", "evt_2_1", "evt_3_1", "evt_4_1", "evt_5_1"],
         "each once"
     );
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_are_found_by_what_is_known_of_them_and_shown() {
+    let rig = Rig::new().await;
+    of_three_causes(&rig).await;
     for (args, wanted) in [
         (&["--type", "charge.succeeded"][..], 2),
         (&["--reason", "malformed_entry"], 1),
@@ -103,8 +112,8 @@ async fn streams_that_repeat_an_id_keep_both_letters() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn events_are_found_by_what_is_known_of_them() {
+/// Seven events of three customers, one of them delivered twice and one that cannot be read.
+async fn with_events() -> Rig {
     let rig = Rig::new().await;
     let worker = rig.worker();
     let bodies: Vec<_> = (1..=3)
@@ -115,17 +124,25 @@ async fn events_are_found_by_what_is_known_of_them() {
     rig.enqueue([&bodies[0]]).await;
     rig.wait_until_drained().await;
     worker.stop().await.expect("a clean end");
-    let find = async |args: &[&str]| {
-        let args: Vec<&str> = ["events", "list", "--json"].iter().chain(args).copied().collect();
-        let found = Tollgate::run(&args, &rig.env()).await;
-        assert_eq!(found.code, Some(0), "{found:?}");
-        let mut ids: Vec<String> = lines(&found)
-            .iter()
-            .map(|it| it["id"].as_str().expect("text").to_owned())
-            .collect();
-        ids.sort();
-        ids
-    };
+    rig
+}
+
+async fn found(rig: &Rig, args: &[&str]) -> Vec<String> {
+    let args: Vec<&str> = ["events", "list", "--json"].iter().chain(args).copied().collect();
+    let found = Tollgate::run(&args, &rig.env()).await;
+    assert_eq!(found.code, Some(0), "{found:?}");
+    let mut ids: Vec<String> = lines(&found)
+        .iter()
+        .map(|it| it["id"].as_str().expect("text").to_owned())
+        .collect();
+    ids.sort();
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_found_by_what_is_known_of_them() {
+    let rig = with_events().await;
+    let find = async |args: &[&str]| found(&rig, args).await;
     assert_eq!(find(&[]).await.len(), 7);
     assert_eq!(find(&["--id", "evt_2_1"]).await, ["evt_2_1"]);
     assert_eq!(find(&["--customer", "cus_3"]).await, ["evt_3_1", "evt_3_2"]);
@@ -152,7 +169,11 @@ async fn events_are_found_by_what_is_known_of_them() {
     let page = lines(&page);
     let after = page[3]["cursor"].as_str().expect("text");
     assert_eq!(find(&["--after", after]).await.len(), 3, "pages fit together");
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_has_a_story() {
+    let rig = with_events().await;
     let shown = Tollgate::run(&["events", "show", "evt_1_1", "--json"], &rig.env()).await;
     let story = &lines(&shown)[0];
     let words: Vec<_> = story["moments"]
