@@ -16,8 +16,8 @@ use crate::refetch;
 use crate::report;
 use crate::sweeper;
 
-/// Marks taken into one transaction.
-pub const MARKS_MAX: u32 = 512;
+/// Marks taken into one transaction. The more, the more of them are about the same customers, who are reckoned once.
+pub const MARKS_MAX: u32 = 2_048;
 
 /// Why a batch could not be reckoned.
 #[derive(Debug, thiserror::Error)]

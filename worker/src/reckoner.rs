@@ -18,7 +18,7 @@ use crate::report;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long to gather marks after a batch that was not full, at least: few cost nearly as much as many. The first mark
 /// after a silence does not wait.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(25);
 /// At most.
 const GATHER_MAX: Duration = Duration::from_millis(50);
 /// Longest pause between attempts.
