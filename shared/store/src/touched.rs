@@ -14,14 +14,20 @@ use crate::upsert::column;
 #[derive(Debug, Default)]
 pub(crate) struct Touched {
     cache: Option<StateCache>,
-    users: BTreeSet<(String, String)>,
-    teams: BTreeSet<(String, String)>,
+    users: BTreeSet<User>,
+    teams: BTreeSet<User>,
+    /// What was told of them so far.
+    fences: Vec<Fence>,
 }
 
+/// Account and id.
+type User = (String, String);
+
 /// Between "about to commit" and "committed".
+#[derive(Debug)]
 pub(crate) struct Fence {
     cache: StateCache,
-    users: Vec<(String, String)>,
+    users: BTreeSet<User>,
     word: String,
 }
 
@@ -50,21 +56,18 @@ impl Touched {
         }
     }
 
-    /// Before the commit: from now on nothing is kept of these users. Whoever changes the same ones waits for their rows.
-    pub(crate) async fn fence(self, connection: &mut PgConnection) -> Result<Option<Fence>, StoreError> {
-        let Some(cache) = self.cache else { return Ok(None) };
-        let touches = !self.users.is_empty() || !self.teams.is_empty();
-        if !touches || !cache.is_kept().await.map_err(StoreError::Cache)? {
-            return Ok(None);
+    /// From now on nothing is kept of the users named so far, until this transaction is over.
+    pub(crate) async fn raise(&mut self) -> Result<(), StoreError> {
+        let Some(cache) = &self.cache else { return Ok(()) };
+        for fence in &self.fences {
+            self.users.retain(|user| !fence.users.contains(user));
         }
-        let mut users = self.users;
-        users.extend(members(connection, &self.teams).await?);
-        if users.is_empty() {
-            return Ok(None);
+        if self.users.is_empty() || !cache.is_kept().await.map_err(StoreError::Cache)? {
+            return Ok(());
         }
         let fence = Fence {
-            cache,
-            users: users.into_iter().collect(),
+            cache: cache.clone(),
+            users: std::mem::take(&mut self.users),
             word: unique::word(),
         };
         fence
@@ -72,7 +75,20 @@ impl Touched {
             .changing(&fence.named(), &fence.word)
             .await
             .map_err(StoreError::Cache)?;
-        Ok(Some(fence))
+        self.fences.push(fence);
+        Ok(())
+    }
+
+    /// Before the commit, the same of everybody. Whoever changes the same ones waits for their rows.
+    pub(crate) async fn fence(mut self, connection: &mut PgConnection) -> Result<Vec<Fence>, StoreError> {
+        if let Some(cache) = &self.cache
+            && !self.teams.is_empty()
+            && cache.is_kept().await.map_err(StoreError::Cache)?
+        {
+            self.users.extend(members(connection, &self.teams).await?);
+        }
+        self.raise().await?;
+        Ok(self.fences)
     }
 }
 
@@ -93,13 +109,7 @@ impl Fence {
     }
 }
 
-async fn members(
-    connection: &mut PgConnection,
-    teams: &BTreeSet<(String, String)>,
-) -> Result<Vec<(String, String)>, sqlx::Error> {
-    if teams.is_empty() {
-        return Ok(Vec::new());
-    }
+async fn members(connection: &mut PgConnection, teams: &BTreeSet<User>) -> Result<Vec<User>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT m.account, m.user_id FROM unnest($1::text[], $2::text[]) AS touched (account, team_id)
          JOIN team_members m USING (account, team_id)",

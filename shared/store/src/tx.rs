@@ -124,10 +124,10 @@ impl Tx {
     /// [`StoreError`].
     pub async fn commit(self) -> Result<(), StoreError> {
         let Self(mut open, touched) = self;
-        let fence = touched.fence(&mut open).await?;
+        let fences = touched.fence(&mut open).await?;
         // After an error it may still come to pass: then the fence stands until its time is over.
         open.commit().await?;
-        if let Some(fence) = fence {
+        for fence in fences {
             fence.lift().await;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Credits, as seen and spent through the API.
 
 use domain::credits::Owner;
+use sqlx::Row;
 
 use super::ActingTx;
 use crate::StoreError;
@@ -52,15 +53,20 @@ impl ActingTx {
         reason: Option<&str>,
     ) -> Result<Spend, StoreError> {
         let account = self.actor.account.clone();
-        let row = sqlx::query("SELECT outcome, available FROM api_spend($1, $2, $3, $4, $5)")
-            .bind(account)
+        // Before the user's account is locked, where others would have to wait for Redis, too.
+        self.tx.1.user(&account, user);
+        self.tx.1.raise().await?;
+        let row = sqlx::query("SELECT outcome, available, teams FROM api_spend_from($1, $2, $3, $4, $5)")
+            .bind(&account)
             .bind(user)
             .bind(credits)
             .bind(key)
             .bind(reason)
             .fetch_one(self.connection())
             .await?;
-        self.touch_spender(user).await?;
+        for team in row.try_get::<Vec<String>, _>("teams")? {
+            self.tx.1.owner(&account, &Owner::Team(team));
+        }
         Ok(spend_outcome(&row)?)
     }
 }
