@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The environment variable that names the mistake.
 pub const PLANTED_BUG: &str = "TOLLGATE_PLANTED_BUG";
@@ -59,4 +60,11 @@ pub fn trip(body: &[u8]) {
 #[must_use]
 pub fn is_planted(name: &str) -> bool {
     *PLANTED == name
+}
+
+/// One after the other, whatever is to be put into it.
+#[must_use]
+pub fn any_of(streams: &[String]) -> &str {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    &streams[NEXT.fetch_add(1, Ordering::Relaxed) % streams.len()]
 }

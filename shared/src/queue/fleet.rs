@@ -114,8 +114,9 @@ impl Consumer {
         Ok(call.invoke_async::<()>(&mut self.control()).await?)
     }
 
-    /// Those of `shards` of which another worker still has something in its hands, and was heard of within a lease: it
-    /// finishes what it began, or is dead for not long enough. Until then nobody begins anything new there.
+    /// Those of `shards` of which another worker still has something in its hands, and was heard of within [`SHARD_LEASE`]:
+    /// it finishes what it began, or is dead for not long enough. Until then nobody begins anything new there. Not until
+    /// what it held is taken over: an event that kills one worker after the other would stop its whole shard for as long.
     ///
     /// # Errors
     /// [`QueueError`] when Redis does not answer, or a group is missing.
@@ -132,7 +133,7 @@ impl Consumer {
         for (shard, answer) in shards.iter().zip(answers) {
             let reply: StreamInfoConsumersReply =
                 redis::from_redis_value(answer).map_err(redis::RedisError::from)?;
-            let lease_ms = usize::try_from(LEASE.as_millis()).unwrap_or(usize::MAX);
+            let lease_ms = usize::try_from(SHARD_LEASE.as_millis()).unwrap_or(usize::MAX);
             let others = reply
                 .consumers
                 .iter()

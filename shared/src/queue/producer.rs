@@ -96,6 +96,11 @@ impl Producer {
 
     /// All of a customer's go into one.
     fn stream_of(&self, entry: &Entry) -> &str {
+        // As when ingests do not agree how many shards there are: the inbox alone stands between two deliveries then.
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is_planted("check-then-insert") {
+            return crate::planted::any_of(&self.streams);
+        }
         let envelope = &entry.meta.envelope;
         let (account, count) = (envelope.account.as_deref(), self.streams.len());
         let shard = shards::shard_of(
