@@ -104,8 +104,9 @@ fn key(request: &Request) -> Result<String, Problem> {
         return Err(Kind::KEY_MISSING
             .because("send an Idempotency-Key of your own choosing, new for each new request"));
     };
+    let is_visible = |key: &str| key.bytes().all(|byte| byte.is_ascii_graphic());
     match value.to_str() {
-        Ok(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) => Ok(key.to_owned()),
+        Ok(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) && is_visible(key) => Ok(key.to_owned()),
         _ => Err(Kind::INVALID.because(format!(
             "an Idempotency-Key has 1 to {KEY_BYTES_MAX} visible ASCII characters"
         ))),

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::buying::{Buying, TopUpWish, Wish, begin, subscribe, wish};
-use crate::caller::Caller;
+use crate::caller::{Caller, ID_CHARS_MAX};
 use crate::extract::{Body, Path};
 use crate::idempotency::IdempotencyKey;
 use crate::intents::Done;
@@ -166,13 +166,10 @@ pub(crate) async fn checkout_session(
     )))
 }
 
-/// Longest id of Stripe.
-const STRIPE_ID_MAX: usize = 255;
-
 /// Something that can be an id of Stripe.
 pub(super) fn stripe_id(text: &str) -> Result<&str, Problem> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if text.len() <= STRIPE_ID_MAX && text.bytes().all(plain) {
+    if text.len() <= ID_CHARS_MAX && text.bytes().all(plain) {
         return Ok(text);
     }
     Err(Kind::NOT_FOUND.into())

@@ -31,7 +31,7 @@ pub(crate) struct EventsQuery {
     /// Only those about this object.
     object: Option<String>,
     /// `applied`, `ignored` or `parked`.
-    #[param(value_type = Option<EventStatus>)]
+    #[param(inline)]
     status: Option<EventStatus>,
     /// Only those this endpoint received.
     endpoint: Option<String>,
