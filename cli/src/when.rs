@@ -31,9 +31,17 @@ pub(crate) fn moment(text: &str) -> Result<i64, String> {
 /// A time in UTC, to the millisecond. What no calendar has stays a number.
 pub(crate) fn shown(us: i64) -> String {
     let rounded = i128::from(us.div_euclid(1_000)) * 1_000_000;
-    let time = OffsetDateTime::from_unix_timestamp_nanos(rounded).ok();
-    time.and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| us.to_string())
+    in_utc(rounded).unwrap_or_else(|| us.to_string())
+}
+
+/// The same of unix seconds.
+pub(crate) fn shown_seconds(seconds: i64) -> String {
+    in_utc(i128::from(seconds) * 1_000_000_000).unwrap_or_else(|| seconds.to_string())
+}
+
+fn in_utc(nanoseconds: i128) -> Option<String> {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()?;
+    time.format(&Rfc3339).ok()
 }
 
 fn now_us() -> i64 {
@@ -48,6 +56,8 @@ mod tests {
     fn times_are_read_and_shown() {
         assert_eq!(moment("1970-01-01T00:00:01.5Z"), Ok(1_500_000));
         assert_eq!(shown(1_500_000), "1970-01-01T00:00:01.5Z");
+        assert_eq!(shown_seconds(1), "1970-01-01T00:00:01Z");
+        assert_eq!(shown_seconds(i64::MAX), i64::MAX.to_string());
         let ago = now_us() - moment("2h").expect("a time");
         assert!((7_200_000_000 - 1_000_000..7_201_000_000).contains(&ago), "{ago}");
         for text in ["", "2", "h", "yesterday", "-1h", "99999999999999999d"] {

@@ -8,13 +8,12 @@ use store::events::{Change, EventFilter, EventLine, EventPage, Moment, Story};
 use utoipa::{IntoParams, ToSchema};
 
 use super::credits::limit;
+use super::paging::TIME_MAX;
 use crate::app::App;
 use crate::caller::{Caller, checked_id};
 use crate::extract::{Path, Query};
 use crate::problem::{Kind, Problem};
 
-/// The latest time a filter may name, unix seconds: the end of the year 9999.
-const TIME_MAX: i64 = 253_402_300_799;
 const SECOND_US: i64 = 1_000_000;
 
 /// Which events.

@@ -8,6 +8,7 @@ use store::yardstick::Original;
 use super::cpu::Cpu;
 use super::load::Mix;
 use super::report::Unit::{CpuSeconds, PerSecond};
+use super::rig::Level;
 use super::stats::spread;
 use super::{Bench, Outcome, worker};
 
@@ -109,7 +110,8 @@ impl Site {
         self.seed += 1;
         self.stored += count;
         let filling = worker::Filling::new(bench.rig, &Mix::Money.bodies(self.seed, count))?;
-        worker::drain_into_grown(bench.rig, &self.database, &filling)
+        let tables = worker::Tables::Grown;
+        worker::drain(bench.rig, &self.database, &filling, Level::Everysec, tables)
     }
 }
 

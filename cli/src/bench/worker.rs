@@ -42,7 +42,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Outcome<()> {
                     continue;
                 }
                 let database = bench.rig.fresh_database()?;
-                let drained = drain(bench.rig, &database, &filling, level)?;
+                let drained = drain(bench.rig, &database, &filling, level, Tables::Young)?;
                 bench
                     .report
                     .add_with_cpu(PART, &figure, PerSecond, drained.rate, drained.cpu);
@@ -83,28 +83,17 @@ impl Filling {
 }
 
 /// Fills the stream, lets one worker empty it, and waits until all effects are there.
-pub(super) fn drain(rig: &Rig, database: &str, filling: &Filling, level: Level) -> Outcome<Drained> {
+pub(super) fn drain(
+    rig: &Rig,
+    database: &str,
+    filling: &Filling,
+    level: Level,
+    tables: Tables,
+) -> Outcome<Drained> {
     let mut raw = rig.clear_redis(Level::Everysec)?;
     stream::fill(&mut raw, &filling.entries, stream::WINDOW, stream::Into::Shards)?;
     stream::set_level(&mut raw, level)?;
-    drain_filled(
-        rig,
-        database,
-        filling.entries.len() - filling.warm_up,
-        Tables::Young,
-    )
-}
-
-/// The same with tables that have been looked at since they grew.
-pub(super) fn drain_into_grown(rig: &Rig, database: &str, filling: &Filling) -> Outcome<Drained> {
-    let mut raw = rig.clear_redis(Level::Everysec)?;
-    stream::fill(&mut raw, &filling.entries, stream::WINDOW, stream::Into::Shards)?;
-    drain_filled(
-        rig,
-        database,
-        filling.entries.len() - filling.warm_up,
-        Tables::Grown,
-    )
+    drain_filled(rig, database, filling.entries.len() - filling.warm_up, tables)
 }
 
 /// What Postgres knows of the tables.

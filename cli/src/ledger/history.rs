@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use store::{HISTORY_MAX, History, HistoryCursor, HistoryEntry};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::{Shown, Whose};
+use crate::when::shown_seconds;
 use crate::{answer, tool};
 
 /// The part of the help that options cannot say.
@@ -105,16 +104,9 @@ fn entry(it: &HistoryEntry) -> Entry<'_> {
         source_id: it.source_id.as_deref(),
         user_id: it.user_id.as_deref(),
         reason: it.reason.as_deref(),
-        expires_at: it.expires_at.map(rfc3339),
-        created_at: rfc3339(it.created_at),
+        expires_at: it.expires_at.map(shown_seconds),
+        created_at: shown_seconds(it.created_at),
     }
-}
-
-/// A time in UTC. What no calendar has stays a number.
-fn rfc3339(unix_seconds: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(unix_seconds).ok();
-    time.and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| unix_seconds.to_string())
 }
 
 fn in_words(history: &History) -> String {
@@ -129,7 +121,7 @@ fn in_words(history: &History) -> String {
 fn line(it: &HistoryEntry) -> String {
     let mut line = format!(
         "{}  {:>+10}  {:>10}  {:<8} {}",
-        rfc3339(it.created_at),
+        shown_seconds(it.created_at),
         it.credits,
         it.balance,
         it.kind,
@@ -142,7 +134,7 @@ fn line(it: &HistoryEntry) -> String {
         line += &format!("  for {reason}");
     }
     if let Some(expires_at) = it.expires_at {
-        line += &format!("  until {}", rfc3339(expires_at));
+        line += &format!("  until {}", shown_seconds(expires_at));
     }
     line
 }

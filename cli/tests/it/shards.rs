@@ -8,7 +8,7 @@ use bytes::Bytes;
 use redis::streams::{StreamInfoConsumersReply, StreamRangeReply};
 use shared::queue::fleet::{ATTEND_EVERY, SHARD_LEASE};
 use shared::queue::shards::said;
-use shared::queue::{CHUNK_ENTRIES_MAX, GROUP, Keys};
+use shared::queue::{CHUNK_ENTRIES_MAX, GROUP, Keys, NOBODY};
 use stack::Signal;
 
 use crate::support::process::Tollgate;
@@ -34,9 +34,6 @@ fn busy(from: usize, to: usize) -> Vec<Bytes> {
     (from..to).map(body).collect()
 }
 
-/// In whose name entries wait that a worker handed back: nobody's.
-const HANDED_BACK: &str = "handed-back";
-
 /// Who has a name in the group of each shard.
 async fn readers(rig: &Rig) -> BTreeMap<u16, BTreeSet<String>> {
     let (mut readers, mut redis) = (BTreeMap::new(), rig.redis().await);
@@ -49,7 +46,7 @@ async fn readers(rig: &Rig) -> BTreeMap<u16, BTreeSet<String>> {
         let reply = command.query_async::<StreamInfoConsumersReply>(&mut redis);
         let consumers = reply.await.expect("a group").consumers;
         let names = consumers.into_iter().map(|it| it.name);
-        readers.insert(shard, names.filter(|name| name != HANDED_BACK).collect());
+        readers.insert(shard, names.filter(|name| name != NOBODY).collect());
     }
     readers
 }
@@ -90,7 +87,7 @@ async fn workers_share_the_shards_whoever_comes_and_goes() {
     assert!(rig.holders().await.is_empty());
     let left = rig.consumers().await;
     assert!(
-        left.iter().all(|(name, held)| name == HANDED_BACK && *held == 0),
+        left.iter().all(|(name, held)| name == NOBODY && *held == 0),
         "{left:?}"
     );
 }

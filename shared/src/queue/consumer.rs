@@ -24,7 +24,7 @@ const ALONE_FROM: u32 = 2;
 /// A consumer that has not been heard of for this long and holds nothing is forgotten.
 const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(3600);
 /// Under which name entries wait that were handed back.
-pub(super) const NOBODY: &str = "handed-back";
+pub const NOBODY: &str = "handed-back";
 /// Ids in one command or script call; Lua's `unpack` ends at 8,000.
 const IDS_PER_CALL_MAX: usize = 1_000;
 

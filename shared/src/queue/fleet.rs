@@ -14,9 +14,9 @@ use std::time::Duration;
 use redis::Value;
 use redis::streams::StreamInfoConsumersReply;
 
-use super::consumer::NOBODY;
 use super::{
-    Consumer, GROUP, LEASE, QueueError, RENEW_EVERY, RESPONSE_TIMEOUT, TAKE_OVER_EVERY, scripts, shards,
+    Consumer, GROUP, LEASE, NOBODY, QueueError, RENEW_EVERY, RESPONSE_TIMEOUT, TAKE_OVER_EVERY, scripts,
+    shards,
 };
 
 /// How long a shard, and a place among the living, belongs to a worker without a sign of life.

@@ -33,7 +33,7 @@ pub mod survey;
 
 use std::time::Duration;
 
-pub use consumer::{Claimed, Consumer, Reader, Settled};
+pub use consumer::{Claimed, Consumer, NOBODY, Reader, Settled};
 pub use depth::{Depth, Probe};
 pub use durability::{Durability, DurabilityReport, ParseDurabilityError};
 pub use gate::{ACCEPTING, Closed, Gate, GateLimits};
