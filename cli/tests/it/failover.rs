@@ -161,6 +161,10 @@ async fn a_silent_connection_to_postgres_does_not_keep_its_place() {
     let proxy = Proxy::start(rig.postgres()).expect("a port");
     let store = Store::new(&rig.database_url_over(&proxy), "test", 1).expect("an URL");
     assert_eq!(store.waiting().await.expect("an answer").marks, 0);
+    // Until then the pool itself asks whether it is of use, and waits as long as the kernel does.
+    while store.connections_idle() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     proxy.half_open();
     let silence = tokio::time::timeout(Duration::from_millis(100), store.waiting());
     silence.await.expect_err("the peer is gone and does not say so");

@@ -252,7 +252,8 @@ impl Store {
 }
 
 /// Whether a connection that was given back is of use. The pool asks, too, but waits for ever: of a peer whose packets
-/// get lost it would keep the place until the kernel gives up, a quarter of an hour later.
+/// get lost it would keep the place until the kernel gives up, a quarter of an hour later. That is left to a peer who
+/// falls silent after this question and before the pool's own, which follows at once and cannot be bounded from here.
 async fn still_answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let answer = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await;
     answer.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))?;

@@ -69,12 +69,18 @@ pub fn retried(error: &StoreError) {
 }
 
 impl Store {
+    /// How many connections are at rest.
+    #[must_use]
+    pub fn connections_idle(&self) -> usize {
+        // Kept aside between two transactions: at rest, too.
+        self.pool.num_idle() + self.spare.kept()
+    }
+
     /// Shows the pool as it is.
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     pub fn show_pool(&self) {
         let all = self.pool.size() as usize;
-        // Kept aside between two transactions: at rest, too.
-        let idle = (self.pool.num_idle() + self.spare.kept()).min(all);
+        let idle = self.connections_idle().min(all);
         gauge!(CONNECTIONS, "state" => "idle").set(idle as f64);
         gauge!(CONNECTIONS, "state" => "used").set((all - idle) as f64);
         gauge!(CONNECTIONS_MAX).set(f64::from(self.pool.options().get_max_connections()));
