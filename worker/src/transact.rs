@@ -1,8 +1,8 @@
 //! One transaction over one batch: admit, load, decide, write, commit. Every statement is about the whole
 //! batch; nothing here knows which event is at fault when one fails.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use domain::{Kind, ObjectKey, Snapshot, contests, decide_all};
 use sha2::{Digest, Sha256};
@@ -48,18 +48,21 @@ pub(crate) async fn apply(
     readmit: Readmit,
     armed: bool,
 ) -> Result<Done, StoreError> {
-    let inbox = inbox_rows(items);
-    let rows: Vec<InboxRow<'_>> = inbox.values().map(|(_, row)| row.clone()).collect();
+    let (indexes, rows): (Vec<usize>, Vec<InboxRow<'_>>) = inbox_rows(items).into_iter().unzip();
     let admitted = if rows.is_empty() {
         HashSet::new()
     } else {
         tx.admit(&rows, &Ignored::MISMATCHES.map(Ignored::as_str), readmit)
             .await?
     };
+    let mut is_new = vec![false; items.len()];
+    for (index, row) in indexes.into_iter().zip(&rows) {
+        is_new[index] = admitted.contains(&row.key);
+    }
     let fates: Vec<Fate> = items
         .iter()
-        .enumerate()
-        .map(|(index, item)| fate(index, item, &inbox, &admitted))
+        .zip(is_new)
+        .map(|(item, is_new)| fate(item, is_new))
         .collect();
     let new = || {
         items
@@ -107,43 +110,38 @@ pub(crate) async fn apply(
 }
 
 /// The rows to admit, sorted and without repeats, each with the index of the item it is for.
-fn inbox_rows(items: &[Item]) -> BTreeMap<EventKey, (usize, InboxRow<'_>)> {
-    let mut rows = BTreeMap::new();
+fn inbox_rows(items: &[Item]) -> Vec<(usize, InboxRow<'_>)> {
+    let mut chosen: HashMap<EventKey, usize> = HashMap::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let Some(row) = inbox_row(item) else { continue };
-        match rows.entry(row.key.clone()) {
+        let Some(entry) = item.storable() else { continue };
+        match chosen.entry(event_key(entry)) {
             Entry::Vacant(place) => {
-                place.insert((index, row));
+                place.insert(index);
             }
             // Of several deliveries the first is the event, but for those that were not meant for us.
-            Entry::Occupied(mut place) if is_mismatch(&items[place.get().0]) && !is_mismatch(item) => {
-                place.insert((index, row));
+            Entry::Occupied(mut place) if is_mismatch(&items[*place.get()]) && !is_mismatch(item) => {
+                place.insert(index);
             }
             Entry::Occupied(_) => {}
         }
     }
-    rows
+    let mut chosen: Vec<(EventKey, usize)> = chosen.into_iter().collect();
+    chosen.sort_unstable();
+    let rows = chosen.into_iter();
+    rows.filter_map(|(key, index)| Some((index, inbox_row(key, &items[index])?)))
+        .collect()
 }
 
 fn is_mismatch(item: &Item) -> bool {
     matches!(item.reading, Reading::Ignore(reason) if Ignored::MISMATCHES.contains(&reason))
 }
 
-fn fate(
-    index: usize,
-    item: &Item,
-    inbox: &BTreeMap<EventKey, (usize, InboxRow<'_>)>,
-    admitted: &HashSet<EventKey>,
-) -> Fate {
-    let Some(entry) = item.storable() else {
-        return Fate::Settled(Status::Parked);
-    };
-    let key = event_key(entry);
-    let is_the_event = inbox.get(&key).is_some_and(|(first, _)| *first == index);
-    if is_the_event && admitted.contains(&key) {
-        Fate::Settled(status(&item.reading))
-    } else {
-        Fate::Duplicate
+/// `is_new`: its row was admitted for it, and not for another delivery.
+fn fate(item: &Item, is_new: bool) -> Fate {
+    match item.storable() {
+        None => Fate::Settled(Status::Parked),
+        Some(_) if is_new => Fate::Settled(status(&item.reading)),
+        Some(_) => Fate::Duplicate,
     }
 }
 
@@ -170,11 +168,11 @@ fn status(reading: &Reading) -> Status {
     }
 }
 
-fn inbox_row(item: &Item) -> Option<InboxRow<'_>> {
+fn inbox_row(key: EventKey, item: &Item) -> Option<InboxRow<'_>> {
     let entry = item.storable()?;
     let envelope = &entry.meta.envelope;
     Some(InboxRow {
-        key: event_key(entry),
+        key,
         event_type: &envelope.event_type,
         rendering: envelope.rendering.as_str(),
         created: envelope.created,

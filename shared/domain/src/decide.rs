@@ -4,7 +4,7 @@
 //! same comparison is made. Where it cannot be made from [`Version`]s alone, the batch names a [`Contest`], which
 //! is settled among the snapshots themselves ([`crate::last`]).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use crate::{ObjectKey, Snapshot, Version};
 
@@ -31,7 +31,7 @@ impl Version {
     }
 }
 
-/// The objects of a batch for which laws 1 and 2 leave more than one snapshot.
+/// The objects of a batch for which laws 1 and 2 leave more than one snapshot, in key order.
 #[must_use]
 pub fn contests(state: &Known, snapshots: &[Snapshot]) -> Vec<Contest> {
     let best = best_precedence(state, snapshots);
@@ -46,7 +46,7 @@ pub fn contests(state: &Known, snapshots: &[Snapshot]) -> Vec<Contest> {
         ids.entry(key).or_default().insert(&version.event_id);
     }
     let contested = best.iter().filter(|(key, _)| ids[*key].len() > 1);
-    contested
+    let mut contests: Vec<Contest> = contested
         .map(|(key, best)| Contest {
             key: (*key).clone(),
             created: best.1,
@@ -56,7 +56,9 @@ pub fn contests(state: &Known, snapshots: &[Snapshot]) -> Vec<Contest> {
                 .filter(|version| version.precedence() == *best)
                 .cloned(),
         })
-        .collect()
+        .collect();
+    contests.sort_by(|a, b| a.key.cmp(&b.key));
+    contests
 }
 
 /// How a contest ended: the winner, which may be an event of an earlier batch, or `None` when what stands stays.
@@ -66,12 +68,14 @@ pub type Settled = HashMap<ObjectKey, Option<Snapshot>>;
 /// `settled` has the outcome of all [`contests`].
 #[must_use]
 pub fn decide_all(state: &Known, snapshots: Vec<Snapshot>, settled: Settled) -> Vec<Snapshot> {
-    let best: HashMap<ObjectKey, (bool, i64)> = best_precedence(state, &snapshots)
-        .into_iter()
-        .map(|(key, best)| (key.clone(), best))
-        .collect();
+    let best = best_precedence(state, &snapshots);
     let is_best = |it: &Snapshot| !settled.contains_key(&it.key) && best[&it.key] == it.version.precedence();
-    let mut standing: Vec<Snapshot> = snapshots.into_iter().filter(is_best).collect();
+    let stands: Vec<bool> = snapshots.iter().map(is_best).collect();
+    let (snapshots, stands) = (snapshots.into_iter(), stands.into_iter());
+    let mut standing: Vec<Snapshot> = snapshots
+        .zip(stands)
+        .filter_map(|(snapshot, stands)| stands.then_some(snapshot))
+        .collect();
     standing.extend(settled.into_values().flatten());
     standing.retain(|it| {
         state
@@ -84,8 +88,8 @@ pub fn decide_all(state: &Known, snapshots: Vec<Snapshot>, settled: Settled) -> 
 }
 
 /// What laws 1 and 2 make of everything known about each object of the batch.
-fn best_precedence<'a>(state: &Known, snapshots: &'a [Snapshot]) -> BTreeMap<&'a ObjectKey, (bool, i64)> {
-    let mut best = BTreeMap::new();
+fn best_precedence<'a>(state: &Known, snapshots: &'a [Snapshot]) -> HashMap<&'a ObjectKey, (bool, i64)> {
+    let mut best = HashMap::with_capacity(snapshots.len());
     for snapshot in snapshots {
         let known = state.get(&snapshot.key).map(Version::precedence);
         let precedence = snapshot.version.precedence();
