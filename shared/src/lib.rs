@@ -17,3 +17,8 @@ pub mod state_cache;
 pub mod suggest;
 pub mod telemetry;
 pub mod unique;
+
+/// Of every role: bodies are taken apart into many small pieces, and often freed by another thread than the one that
+/// made them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
