@@ -171,6 +171,9 @@ impl Store {
         let options = options.application_name(application).options([
             ("statement_timeout", statement_timeout_ms.to_string()),
             ("lock_timeout", LOCK_TIMEOUT_MS.to_string()),
+            // Statements take milliseconds, compiling one takes longer; and where a kind of plan is out of the question,
+            // the costs of others are so high that each would be compiled.
+            ("jit", "off".to_owned()),
             (
                 "idle_in_transaction_session_timeout",
                 IDLE_IN_TRANSACTION_TIMEOUT_MS.to_string(),
