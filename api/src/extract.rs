@@ -4,6 +4,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts};
 
 use serde::{Deserialize, Deserializer, de};
+use shared::redact::without_values;
 
 use crate::problem::{Kind, Problem};
 
@@ -42,24 +43,29 @@ pub(crate) fn whole_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(Option::<Whole>::deserialize(deserializer)?.map(|Whole(number)| number))
 }
 
+/// Says which member it was, and repeats no value: answers end up in other people's logs.
+fn not_understood(said: &str) -> Problem {
+    Kind::INVALID.because(without_values(said))
+}
+
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         match rejection {
             JsonRejection::MissingJsonContentType(_) => Kind::MEDIA_TYPE.into(),
             JsonRejection::BytesRejection(_) => Kind::TOO_LARGE.into(),
-            other => Kind::INVALID.because(other.body_text()),
+            other => not_understood(&other.body_text()),
         }
     }
 }
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Kind::INVALID.because(rejection.body_text())
+        not_understood(&rejection.body_text())
     }
 }
 
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
-        Kind::INVALID.because(rejection.body_text())
+        not_understood(&rejection.body_text())
     }
 }

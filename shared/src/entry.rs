@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::{Envelope, VerifiedBody};
+use crate::redact::without_values;
 
 /// The layout this build writes. It reads this one and all before it.
 pub const VERSION: u32 = 1;
@@ -86,8 +87,8 @@ pub enum MalformedEntry {
     /// Written by a newer build, for one.
     #[error("the entry has layout {0}, this build reads up to {VERSION}")]
     Newer(u32),
-    /// No layout there could be.
-    #[error("`{0}` is no layout of an entry")]
+    /// No layout there could be. Not told: it may be anything.
+    #[error("the entry's `v` is no layout")]
     UnknownVersion(String),
     /// `meta` cannot be read.
     #[error("the entry's meta cannot be read: {0}")]
@@ -121,7 +122,8 @@ impl Entry {
         known(&version)?;
         let meta = field(FIELD_META).ok_or(MalformedEntry::MissingField(FIELD_META))?;
         let body = field(FIELD_BODY).ok_or(MalformedEntry::MissingField(FIELD_BODY))?;
-        let meta = serde_json::from_slice(&meta).map_err(|e| MalformedEntry::BadMeta(e.to_string()))?;
+        let meta = serde_json::from_slice(&meta)
+            .map_err(|error| MalformedEntry::BadMeta(without_values(&error.to_string())))?;
         Ok(Self { meta, body })
     }
 }

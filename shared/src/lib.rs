@@ -11,6 +11,7 @@ pub mod metric;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod queue;
+pub mod redact;
 pub mod role;
 pub mod signature;
 pub mod state_cache;

@@ -3,6 +3,7 @@
 //! Logs carry ids, never bodies, secrets or personal data. Metric names and units follow Prometheus:
 //! `tollgate_<subject>_<what>_<unit>`, counters end in `_total`.
 
+mod panics;
 pub mod process;
 
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub const METRICS: &[Metric] = &[Metric::gauge(
 /// How often [`keep`] does its work.
 const KEEP_EVERY: Duration = Duration::from_millis(250);
 
-/// Starts logging to stderr, as `TOLLGATE_LOG` and `TOLLGATE_LOG_FORMAT` say. A second call does nothing.
+/// Starts logging to stderr, as `TOLLGATE_LOG` and `TOLLGATE_LOG_FORMAT` say, panics included. A second call does nothing.
 pub fn init_logs(env: &Env) {
     let filter = env
         .get("TOLLGATE_LOG")
@@ -47,7 +48,9 @@ pub fn init_logs(env: &Env) {
         _ => builder.json().flatten_event(true).try_init(),
     };
     // An Err means that a subscriber is there already, as when roles share a process in tests.
-    drop(result);
+    if result.is_ok() {
+        panics::tell();
+    }
 }
 
 /// Starts collecting the metrics of a role, all of them described and shown from the start; the handle renders them for

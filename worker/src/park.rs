@@ -43,11 +43,8 @@ impl Failure {
     /// A handler panicked.
     #[must_use]
     pub fn panic(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text
-            .or(panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("no message");
-        Self::new(Class::Bug, "panic", text, text)
+        let text = shared::redact::panic(panic);
+        Self::new(Class::Bug, "panic", &text, &text)
     }
 
     /// Postgres refused this event, and this one alone.

@@ -1,12 +1,13 @@
 //! What went wrong in Postgres, and who must act.
 
 use domain::Class;
+use shared::redact::without_values;
 
 /// A failed statement, or no connection to make one on.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// What Postgres or the connection says.
-    #[error("postgres: {0}")]
+    #[error("postgres: {}", told(.0))]
     Postgres(#[from] sqlx::Error),
     /// What is kept of users elsewhere could not be dropped, so nothing was committed.
     #[error("the state cache: {0}")]
@@ -96,13 +97,27 @@ impl StoreError {
         }
     }
 
-    /// The message for people, without Postgres's `DETAIL`, which repeats the row.
+    /// The message for people, without Postgres's `DETAIL`, which repeats the row, and without values.
     #[must_use]
     pub fn message(&self) -> String {
         match self {
-            Self::Postgres(sqlx::Error::Database(error)) => error.message().to_owned(),
+            Self::Postgres(error @ sqlx::Error::Database(_)) => told(error),
             other => other.to_string(),
         }
+    }
+}
+
+/// What Postgres says. Where it is about data (class 22) or a trigger's own words (class P0), it repeats values.
+fn told(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => {
+            let code = sqlstate(error).unwrap_or_default();
+            match code.get(..2) {
+                Some("22" | "P0") => without_values(database.message()),
+                _ => database.message().to_owned(),
+            }
+        }
+        other => other.to_string(),
     }
 }
 
