@@ -21,6 +21,10 @@ pub(crate) const ID_CHARS_MAX: usize = 200;
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub Actor);
 
+/// Goes with the response, for the log: the role of whoever asked, and never who it was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AskedAs(pub ActorRole);
+
 impl Caller {
     /// The user a path names, when the caller may act for them.
     pub(crate) fn user<'a>(&'a self, named: &'a str) -> Result<&'a str, Problem> {
@@ -80,8 +84,11 @@ pub(crate) async fn authenticate(
         metrics::counter!(UNAUTHENTICATED, "reason" => error.reason()).increment(1);
         Kind::UNAUTHENTICATED.because(error.to_string())
     })?;
+    let role = AskedAs(actor.role);
     request.extensions_mut().insert(Caller(actor));
-    Ok(next.run(request).await)
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(role);
+    Ok(response)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

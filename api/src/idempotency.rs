@@ -17,7 +17,7 @@ use crate::problem::{Kind, Problem};
 /// The header.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Says that an answer is of an earlier time.
-const REPLAYED: &str = "idempotent-replayed";
+pub(crate) const REPLAYED: &str = "idempotent-replayed";
 /// Longest key, as at Stripe.
 const KEY_BYTES_MAX: usize = 255;
 /// Longest body of a request.

@@ -1,4 +1,4 @@
-//! Around every request: an id, a limit in time, one log line, its metrics.
+//! Around every request: an id, a limit in time, its canonical line in the log, its metrics.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,12 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use shared::trace::traceparent::{TRACEPARENT, trace_id};
+
+use crate::caller::AskedAs;
+use crate::idempotency::REPLAYED;
 use crate::meters::{NO_ROUTE, duration};
-use crate::problem::{Kind, Problem};
+use crate::problem::{Kind, Problem, ProblemCode};
 
 /// Longest a request may take; shorter than the lease of `idempotency`.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,11 +23,12 @@ const _: () = assert!(
     "nobody takes over what is still being carried out"
 );
 
-/// Names, bounds, counts and logs a request. Logs carry the route, never who asked or what for.
+/// Names, bounds, counts and logs a request.
 pub(crate) async fn observe(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let id = shared::unique::word();
     let method = method(request.method());
     let route = path.as_ref().map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
+    let trace = trace_of(&request);
     let began = Instant::now();
     let mut response = match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
@@ -32,14 +37,44 @@ pub(crate) async fn observe(path: Option<MatchedPath>, request: Request, next: N
             .into_response(),
     };
     let took = began.elapsed();
-    let status = response.status().as_u16();
-    duration(route.clone(), method, status).record(took);
-    let ms = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(request_id = id, method, route, status, took_us = ms, "request");
+    line(&id, method, &route, trace.as_deref(), &response, took);
+    duration(route, method, response.status().as_u16()).record(took);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// The canonical line: one for each request, under the target `request`. It has the route and the role, never the path or
+/// who asked: a hash of an id that may be an address is guessed in seconds. Who changed what is in the audit log.
+fn line(
+    id: &str,
+    method: &'static str,
+    route: &str,
+    trace: Option<&str>,
+    response: &Response,
+    took: Duration,
+) {
+    let extensions = response.extensions();
+    tracing::info!(
+        target: "request",
+        request_id = id,
+        method,
+        route,
+        status = response.status().as_u16(),
+        problem = extensions.get::<ProblemCode>().map(|code| code.0),
+        role = extensions.get::<AskedAs>().map(|asked| asked.0.as_str()),
+        replayed = response.headers().contains_key(REPLAYED),
+        took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        trace_id = trace,
+        "request"
+    );
+}
+
+/// The trace that the application asks within.
+fn trace_of(request: &Request) -> Option<String> {
+    let text = request.headers().get(TRACEPARENT)?.to_str().ok()?;
+    trace_id(text).map(str::to_owned)
 }
 
 /// A closed set: clients may invent methods.

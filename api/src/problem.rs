@@ -38,6 +38,10 @@ pub struct Problem {
     retry_after: Option<Duration>,
 }
 
+/// Goes with the response of a problem, for the log: its code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProblemCode(pub &'static str);
+
 /// A problem's status, code and title.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
@@ -183,6 +187,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (self.status, body).into_response();
+        response.extensions_mut().insert(ProblemCode(self.code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(wait) = self.retry_after {

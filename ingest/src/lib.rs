@@ -11,11 +11,12 @@
 //! | `body` | receiving a body, bounded in size, time and memory |
 //! | `refusal` | every way a request can fail, with its status and its reason |
 //! | `stream`, `server` | connections: caps, slow clients, closing so that the answer arrives, stopping |
-//! | `meters`, `status`, `throttle`, `trace` | what operators see |
+//! | `meters`, `line`, `status`, `throttle`, `trace` | what operators see |
 
 mod body;
 mod config;
 mod endpoint;
+mod line;
 mod meters;
 mod refusal;
 mod role;

@@ -12,17 +12,14 @@ use shared::clock::Clock;
 use shared::entry::{Entry, Meta};
 use shared::envelope::{Envelope, VerifiedBody};
 use shared::queue::{Gate, Producer, Receipt};
-use shared::signature::{SIGNATURE_HEADER, SignatureError};
+use shared::signature::SIGNATURE_HEADER;
 use tokio::sync::Semaphore;
 
 use crate::endpoint::{self, Endpoint};
 use crate::meters::{AcceptedEvent, Counted, Meters};
 use crate::refusal::Refusal;
-use crate::throttle::Throttle;
-use crate::{body, trace};
-
-/// Logged refusals per second.
-const LOGS_PER_SECOND: u32 = 5;
+use crate::trace::Traced;
+use crate::{body, line};
 
 /// Turns requests into queue entries. Shared by all connections.
 pub(crate) struct Webhook {
@@ -36,28 +33,30 @@ pub(crate) struct Webhook {
     pub(crate) meters: Meters,
 }
 
-static LOGS: Throttle = Throttle::new(LOGS_PER_SECOND);
-
 impl Webhook {
     /// Answers one request, whatever it is.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let start = Instant::now();
         let _counted = Counted::new(&self.meters.in_flight);
-        match self.take(request).await {
+        match self.take(request, start).await {
             Ok((event, receipt)) => {
                 self.meters.accepted(&event, start.elapsed());
                 ok(receipt)
             }
             Err(refusal) => {
                 self.meters.refused(&refusal, start.elapsed());
-                log(&refusal, start);
+                line::refused(&refusal, start);
                 refusal.response()
             }
         }
     }
 
     /// Receive, verify, peek, judge, enqueue.
-    async fn take(&self, request: Request<Incoming>) -> Result<(AcceptedEvent, Receipt), Refusal> {
+    async fn take(
+        &self,
+        request: Request<Incoming>,
+        start: Instant,
+    ) -> Result<(AcceptedEvent, Receipt), Refusal> {
         let (head, body) = request.into_parts();
         let place = endpoint::find(&self.endpoints, head.uri.path()).ok_or(Refusal::UnknownEndpoint)?;
         let endpoint = &self.endpoints[place];
@@ -88,22 +87,37 @@ impl Webhook {
             enqueue_took: Duration::ZERO,
         };
 
-        // Only now, although asking sooner would save work under overload: so a 503 about Redis always
-        // stands for a real event, and can be alerted on. Verifying costs a few microseconds.
-        self.gate.check()?;
+        // Traces begin here and not before: what strangers send is in none, nor decides what is sampled.
+        let mut traced = Traced::begin(&head.headers, &envelope, || began_ms(now_ms, start));
         let meta = Meta {
             envelope,
             endpoint: endpoint.name.clone(),
             received_at_ms: now_ms,
             mismatch: event.mismatch,
-            traceparent: trace::parent(&head.headers),
+            traceparent: traced.traceparent(),
         };
+        let entry = Entry::new(verified, meta);
         let asked = Instant::now();
-        let receipt = self.producer.enqueue(&Entry::new(verified, meta)).await?;
+        let stored = self.enqueue(&entry).await;
         event.enqueue_took = asked.elapsed();
+        traced.end(&entry, stored.as_ref().err());
+        let receipt = stored?;
+        line::accepted(&entry, start);
         drop(received.budget);
         Ok((event, receipt))
     }
+
+    /// Asks the gate only now, although asking sooner would save work under overload: so a 503 about Redis always
+    /// stands for a real event, and can be alerted on. Verifying costs a few microseconds.
+    async fn enqueue(&self, entry: &Entry) -> Result<Receipt, Refusal> {
+        self.gate.check()?;
+        Ok(self.producer.enqueue(entry).await?)
+    }
+}
+
+/// When the request began, by the clock: `now_ms` is later, by the time its body took.
+fn began_ms(now_ms: i64, start: Instant) -> i64 {
+    now_ms - i64::try_from(start.elapsed().as_millis()).unwrap_or(0)
 }
 
 /// The one 200 there is.
@@ -119,17 +133,4 @@ fn only_signature(headers: &HeaderMap) -> Result<&HeaderValue, Refusal> {
     values
         .next()
         .map_or(Ok(only), |_| Err(Refusal::SeveralSignatures))
-}
-
-/// The reason and nothing of the request: what a stranger sent has no place in a log.
-fn log(refusal: &Refusal, now: Instant) {
-    let ours = matches!(refusal, Refusal::Signature(SignatureError::InFuture));
-    if !(ours || tracing::enabled!(tracing::Level::DEBUG)) || !LOGS.allows(now) {
-        return;
-    }
-    if ours {
-        tracing::warn!("a correctly signed event is from the future: this machine's clock is slow");
-    } else {
-        tracing::debug!(reason = refusal.reason(), "refused");
-    }
 }

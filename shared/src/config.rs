@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::suggest::hint;
+use crate::trace;
 
 /// Exit status for unusable configuration (`EX_CONFIG` of sysexits).
 pub const EXIT_CONFIG: u8 = 78;
@@ -51,6 +52,10 @@ pub const COMMON_SETTINGS: &[Setting] = &[
         default: "25",
         about: "seconds a role may take to finish after SIGTERM; keep it below the supervisor's own limit",
     },
+    trace::SETTINGS[0],
+    trace::SETTINGS[1],
+    trace::SETTINGS[2],
+    trace::SETTINGS[3],
 ];
 
 /// A snapshot of environment variables.

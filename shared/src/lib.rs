@@ -17,6 +17,7 @@ pub mod signature;
 pub mod state_cache;
 pub mod suggest;
 pub mod telemetry;
+pub mod trace;
 pub mod unique;
 
 /// Of every role: bodies are taken apart into many small pieces, and often freed by another thread than the one that

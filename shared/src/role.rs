@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{COMMON_SETTINGS, ConfigError, EXIT_CONFIG, Env, Setting};
 use crate::metric::Metric;
-use crate::{lifecycle, telemetry};
+use crate::{lifecycle, telemetry, trace};
 
 /// Exit status for a command line that makes no sense.
 const EXIT_USAGE: u8 = 2;
@@ -75,15 +75,17 @@ pub fn main<R: Role>() -> ExitCode {
 #[must_use]
 pub fn run<R: Role>() -> ExitCode {
     let env = Env::of_process();
-    let config = match R::configure(&env) {
-        Ok(config) => config,
-        Err(error) => {
+    let (config, traces) = match (R::configure(&env), trace::Settings::from_env(&env)) {
+        (Ok(config), Ok(traces)) => (config, traces),
+        (config, traces) => {
+            let problems = [config.err(), traces.err()].into_iter().flatten();
+            let error = ConfigError(problems.flat_map(|ConfigError(problems)| problems).collect());
             complain::<R>(&error.to_string());
             return ExitCode::from(EXIT_CONFIG);
         }
     };
     telemetry::init_logs(&env);
-    match serve::<R>(config) {
+    match serve::<R>(config, traces) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -108,7 +110,7 @@ pub fn settings_help(settings: &[Setting]) -> String {
         })
 }
 
-fn serve<R: Role>(config: R::Config) -> Result<(), Box<dyn Error>> {
+fn serve<R: Role>(config: R::Config, traces: Option<trace::Settings>) -> Result<(), Box<dyn Error>> {
     let metrics = telemetry::init_metrics(R::NAME, R::METRICS)?;
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(R::THREADS_MAX));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -118,7 +120,12 @@ fn serve<R: Role>(config: R::Config) -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         let stop = lifecycle::on_signals(R::shutdown(&config))?;
         tokio::spawn(telemetry::keep(metrics.clone()));
-        R::run(config, metrics, stop).await
+        if let Some(traces) = &traces {
+            trace::init(R::NAME, traces)?;
+        }
+        let ended = R::run(config, metrics, stop).await;
+        trace::finish().await;
+        ended
     })
 }
 

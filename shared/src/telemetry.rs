@@ -66,7 +66,7 @@ pub fn init_metrics(role: &'static str, tables: &[&[Metric]]) -> Result<Promethe
         }
     }
     let handle = builder.install_recorder()?;
-    metric::register(&[METRICS]);
+    metric::register(&[METRICS, crate::trace::METRICS]);
     metric::register(tables);
     gauge!(BUILD_INFO, "role" => role, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)

@@ -68,10 +68,8 @@ impl Pipeline {
         let entries = std::mem::take(&mut chunk.entries);
         let count = entries.len();
         let received = entries.iter().filter_map(|it| it.entry.as_ref().ok());
-        report::begun(
-            received.map(|entry| entry.meta.received_at_ms),
-            self.clock.unix_ms(),
-        );
+        let began_ms = self.clock.unix_ms();
+        report::begun(received.map(|entry| entry.meta.received_at_ms), began_ms);
         #[cfg(feature = "planted-bugs")]
         if shared::planted::is_planted("acknowledge-before-commit") {
             let ids = entries.iter().map(|claimed| claimed.id).collect();
@@ -81,7 +79,7 @@ impl Pipeline {
         // A stack: its depth is the logarithm of the chunk's size.
         while let Some(batch) = batches.pop() {
             match self.commit(&batch, &batches, chunk.deliveries).await {
-                Verdict::Committed(fates) => self.settle(&batch, &fates).await,
+                Verdict::Committed(fates) => self.settle(&batch, &fates, began_ms).await,
                 Verdict::Culprit(failure) => halve(&mut batches, batch, |item| item.parked(failure)),
                 Verdict::Stopped => {
                     batches.push(batch);
@@ -135,9 +133,9 @@ impl Pipeline {
     }
 
     /// The batch is committed: tell Redis, and the metrics.
-    async fn settle(&self, batch: &[Item], fates: &[Fate]) {
+    async fn settle(&self, batch: &[Item], fates: &[Fate], began_ms: i64) {
         self.marked.notify_one();
-        report::fates(batch, fates, self.clock.unix_ms());
+        report::fates(batch, fates, began_ms, self.clock.unix_ms());
         let settled = Settled::after_commit(ids(batch));
         for delay in pauses(PAUSE_MAX).take(ACKNOWLEDGE_TRIES_MAX) {
             match self.consumer.acknowledge(&settled).await {

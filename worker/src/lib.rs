@@ -31,6 +31,7 @@ pub mod shards;
 mod share;
 pub mod sweeper;
 pub mod ties;
+mod told;
 pub mod transact;
 pub mod view;
 pub mod waiting;

@@ -327,6 +327,13 @@ pub(crate) enum Outcome {
     Duplicate,
 }
 
+impl Outcome {
+    /// The word.
+    pub(crate) fn as_str(self) -> &'static str {
+        OUTCOMES[self as usize]
+    }
+}
+
 /// A slot in work, for as long as it lives.
 pub(crate) struct Busy;
 

@@ -14,6 +14,7 @@ use crate::item::{Fate, Item};
 use crate::meters::{self, Outcome, STATUSES, meters};
 use crate::park::Failure;
 use crate::read::Reading;
+use crate::told;
 
 /// A chunk is done.
 pub(crate) fn chunk(entries: usize, took: Duration) {
@@ -27,29 +28,24 @@ pub(crate) fn begun(received_at_ms: impl Iterator<Item = i64>, now_ms: i64) {
     received_at_ms.for_each(|at| meters().waited(now_ms.saturating_sub(at)));
 }
 
-/// A batch is committed.
-pub(crate) fn fates(batch: &[Item], fates: &[Fate], now_ms: i64) {
+/// A batch is committed. Work on it began at `began_ms`.
+pub(crate) fn fates(batch: &[Item], fates: &[Fate], began_ms: i64, now_ms: i64) {
     let meters = meters();
     for (item, fate) in batch.iter().zip(fates) {
         if let (Fate::Settled(Status::Parked), Reading::Park(failure)) = (fate, &item.reading) {
             parked(item, failure);
         }
         let envelope = item.entry().map(|entry| &entry.meta.envelope);
-        meters.event(envelope.map_or("", |it| &it.event_type), outcome(fate));
-        if let (Fate::Settled(status), Some(entry)) = (fate, item.entry()) {
+        let outcome = outcome(fate);
+        meters.event(envelope.map_or("", |it| &it.event_type), outcome);
+        if let (Fate::Settled(_), Some(entry)) = (fate, item.entry()) {
             drift(item);
             let waited = u64::try_from(now_ms.saturating_sub(entry.meta.received_at_ms)).unwrap_or(0);
             meters.commit_latency.record(Duration::from_millis(waited));
             meters.attempts.record(f64::from(item.deliveries));
-            let envelope = &entry.meta.envelope;
-            tracing::debug!(
-                event = envelope.id,
-                r#type = envelope.event_type,
-                status = status.as_str(),
-                traceparent = entry.meta.traceparent,
-                "settled"
-            );
         }
+        told::line(item, outcome, began_ms, now_ms);
+        told::span(item, outcome, began_ms, now_ms, batch.len());
     }
 }
 

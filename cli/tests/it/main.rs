@@ -30,4 +30,5 @@ mod scenarios;
 mod shards;
 mod state;
 mod support;
+mod traces;
 mod worker;

@@ -75,6 +75,7 @@ fn page() -> String {
         ("Postgres: worker and api", store::METRICS),
         ("Stripe's API: worker and api", stripe_api::METRICS),
         ("Every role", shared::telemetry::METRICS),
+        ("Traces: every role", shared::trace::METRICS),
         ("The process: every role", shared::telemetry::process::METRICS),
     ] {
         table(&mut text, title, metrics);

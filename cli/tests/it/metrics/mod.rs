@@ -25,7 +25,11 @@ struct Shown {
 
 impl Shown {
     fn by<R: Role>() -> Self {
-        let common = [telemetry::METRICS, telemetry::process::METRICS];
+        let common = [
+            telemetry::METRICS,
+            telemetry::process::METRICS,
+            shared::trace::METRICS,
+        ];
         Self {
             role: R::NAME,
             tables: R::METRICS.iter().copied().chain(common).collect(),
