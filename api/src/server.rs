@@ -88,6 +88,7 @@ pub struct Server {
     listener: TcpListener,
     admin_listener: TcpListener,
     address: SocketAddr,
+    admin_address: SocketAddr,
     app: App,
     metrics: PrometheusHandle,
 }
@@ -117,11 +118,12 @@ impl Server {
             store,
         });
         let (listener, address) = listen("TOLLGATE_API_ADDR", config.address).await?;
-        let (admin_listener, _) = listen("TOLLGATE_API_ADMIN_ADDR", config.admin_address).await?;
+        let (admin_listener, admin_address) = listen("TOLLGATE_API_ADMIN_ADDR", config.admin_address).await?;
         Ok(Self {
             listener,
             admin_listener,
             address,
+            admin_address,
             app,
             metrics,
         })
@@ -154,7 +156,7 @@ impl Server {
         {
             return Ok(());
         }
-        tracing::info!(address = %self.address, "listening");
+        tracing::info!(address = %self.address, admin_address = %self.admin_address, "listening");
         let app = self.app.clone();
         beside.spawn(async move { app.keys.keep().await });
         beside.spawn(finish(self.app.clone()));

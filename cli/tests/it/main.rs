@@ -7,6 +7,7 @@ mod api;
 mod asked;
 mod bench;
 mod bought;
+mod canary;
 mod catalog;
 mod chaos;
 mod commands;

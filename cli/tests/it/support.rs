@@ -4,6 +4,7 @@ pub mod copies;
 pub mod crew;
 pub mod http;
 pub mod laws;
+pub mod leaks;
 pub mod process;
 pub mod seeds;
 

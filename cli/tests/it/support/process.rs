@@ -13,6 +13,7 @@ use stack::{Process, Signal};
 use tempfile::TempDir;
 
 use super::http;
+use super::leaks;
 use super::wait_within;
 
 /// Longest a command that does one thing may take.
@@ -145,6 +146,11 @@ impl Drop for Tollgate {
     fn drop(&mut self) {
         // Already gone, unless the test failed. A stopped process dies of it, too.
         self.process.kill().ok();
+        if !std::thread::panicking() {
+            let log = self.stderr();
+            let leak = leaks::first_in(&log);
+            assert!(leak.is_none(), "this may be in no log: {leak:?}");
+        }
     }
 }
 
