@@ -13,11 +13,13 @@ mod idle;
 mod ledger;
 mod migrate;
 mod own;
+mod queue;
 mod reckon;
 mod simulate;
 mod state;
 mod tool;
 mod when;
+mod workers;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -73,6 +75,12 @@ enum Command {
     /// List, group, replay and discard what was set aside
     #[command(after_help = dead::HELP)]
     Dead(dead::Options),
+    /// Show what is queued; pause and resume the workers
+    #[command(after_help = queue::HELP)]
+    Queue(queue::Options),
+    /// Show which workers live, what they read and hold
+    #[command(after_help = workers::HELP)]
+    Workers(workers::Options),
     /// Mark everything, so that workers reckon all effects anew
     #[command(after_help = reckon::HELP)]
     Reckon(reckon::Options),
@@ -105,6 +113,8 @@ fn main() -> ExitCode {
         Command::Customer(options) => customer::main(&options),
         Command::Events(options) => events::main(&options),
         Command::Dead(options) => dead::main(&options),
+        Command::Queue(options) => queue::main(&options),
+        Command::Workers(options) => workers::main(&options),
         Command::Reckon(options) => reckon::main(&options),
         Command::Idle(options) => idle::main(&options),
         Command::Bench(options) => bench::main(&options),

@@ -52,11 +52,16 @@ pub(crate) fn json(value: &impl serde::Serialize) -> String {
 
 /// Who works on the installation, past the API.
 pub(crate) fn operator(account: &str) -> Operator {
+    Operator {
+        account: account.to_owned(),
+        login: login(),
+    }
+}
+
+/// Who runs this command, as far as the environment knows.
+pub(crate) fn login() -> String {
     let login = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|login| !login.is_empty()));
-    Operator {
-        account: account.to_owned(),
-        login: login.unwrap_or_else(|| "unknown".to_owned()),
-    }
+    login.unwrap_or_else(|| "unknown".to_owned())
 }

@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use shared::admin::Readiness;
-use shared::queue::fleet::{ATTEND_EVERY, ATTEND_SOON};
+use shared::queue::fleet::{ATTEND_EVERY, ATTEND_SOON, Roll, Sign};
+use shared::queue::roster::About;
 use shared::queue::{Consumer, Leases, QueueError};
 use tokio_util::sync::CancellationToken;
 
@@ -27,8 +28,10 @@ pub struct Attendance {
     pub waiting: Waiting,
     /// What keeps a shard from going.
     pub leases: Leases,
-    /// Where trouble is reported, by a worker without shards; otherwise by who reads them.
+    /// Where trouble is reported, by a worker that reads nothing; otherwise by who reads.
     pub readiness: Readiness,
+    /// Chunks it works on at a time, for who asks.
+    pub slots: usize,
 }
 
 impl Attendance {
@@ -74,8 +77,7 @@ impl Attendance {
 
     async fn ask(&self, is_leaving: bool) -> Result<(), QueueError> {
         let at = Instant::now();
-        let (known, claims) = (self.shards.known(), self.shards.claims(at));
-        let roll = self.consumer.attend(&known, &claims, is_leaving).await?;
+        let roll = self.say(&self.shards.claims(at), is_leaving).await?;
         let asked = Asked {
             at,
             answered_at: Instant::now(),
@@ -85,10 +87,28 @@ impl Attendance {
         if !changes.lost.is_empty() {
             tracing::warn!(shards = ?changes.lost, "lost: this worker was not heard of for too long");
         }
-        if self.shards.is_empty() {
+        if let Some(pause) = &changes.pause {
+            report::paused(pause.as_ref());
+        }
+        if self.shards.is_idle() {
             self.readiness.set(REDIS, None);
         }
         Ok(())
+    }
+
+    async fn say(&self, claims: &[u16], is_leaving: bool) -> Result<Roll, QueueError> {
+        let about = About {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            slots: self.slots,
+            resting: self.shards.resting(),
+        };
+        let sign = Sign {
+            known: &self.shards.known(),
+            claims,
+            is_leaving,
+            about: &about,
+        };
+        self.consumer.attend(sign).await
     }
 
     /// What is not begun of a shard that goes is somebody else's.
@@ -118,13 +138,13 @@ impl Attendance {
     }
 
     async fn end(&self) -> Result<(), QueueError> {
-        let (known, claims) = (self.shards.known(), self.shards.held());
-        self.consumer.attend(&known, &claims, true).await?;
+        let claims = self.shards.held();
+        self.say(&claims, true).await?;
         self.consumer.release(&claims).await
     }
 
     fn report(&self, error: &QueueError) {
-        if self.shards.is_empty() {
+        if self.shards.is_idle() {
             report::waiting(&self.readiness, REDIS, &error.to_string());
         }
     }

@@ -148,6 +148,7 @@ pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), Wo
         waiting: waiting.clone(),
         leases: pipeline.leases.clone(),
         readiness: pipeline.readiness.clone(),
+        slots: concurrency,
     };
     let attending = tokio::spawn(attendance.keep(stop.clone(), ended.clone()));
     let worker = WorkerBuilder::new(pipeline.consumer.name().to_owned())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::credits::{Problem, Target};
 use metrics::{counter, gauge, histogram};
 use shared::admin::Readiness;
-use shared::queue::QueueError;
+use shared::queue::{Pause, QueueError};
 use store::check::{LedgerGauges, RULES, Violation};
 use store::{Due, Sizes, Status, StoreError, UserChange};
 
@@ -116,6 +116,16 @@ pub(crate) fn taken_over(entries: usize, deliveries: u32) {
 /// So many chunks can be worked on at a time.
 pub(crate) fn slots(slots: usize) {
     gauge!(meters::SLOTS).set(u32::try_from(slots).map_or(f64::INFINITY, f64::from));
+}
+
+/// The queue was paused, or resumed.
+pub(crate) fn paused(pause: Option<&Pause>) {
+    match pause {
+        Some(Pause { by, why, .. }) => {
+            tracing::warn!(by, why, "the queue is paused: nothing is taken from it")
+        }
+        None => tracing::info!("the queue is resumed"),
+    }
 }
 
 /// The worker was told to end.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use shared::queue::Pause;
 use shared::queue::fleet::{Roll, SHARD_LEASE};
 use tokio::sync::Notify;
 
@@ -32,6 +33,8 @@ struct State {
     attended_at: Option<Instant>,
     /// Redis has lost the roll: until then others may hold what looks free.
     patient_until: Option<Instant>,
+    /// Nothing is to be taken from the queue.
+    pause: Option<Pause>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +69,8 @@ pub(crate) struct Changes {
     pub gained: Vec<u16>,
     /// Entries of these must not be begun any more.
     pub lost: Vec<u16>,
+    /// The queue was paused, or resumed.
+    pub pause: Option<Option<Pause>>,
 }
 
 /// What may be read now. While it is there, none of it is given up.
@@ -80,11 +85,12 @@ pub(crate) struct Turn {
 }
 
 impl Shards {
-    /// What may be read now.
+    /// What may be read now: nothing while the queue is paused.
     pub(crate) fn turn(&self, now: Instant) -> Turn {
         let mut state = self.lock();
+        let is_paused = state.pause.is_some();
         let may = |stages: &[Stage]| -> Vec<u16> {
-            let held = state.held.iter();
+            let held = state.held.iter().filter(|_| !is_paused);
             held.filter(|(_, it)| now < it.until && stages.contains(&it.stage))
                 .map(|(shard, _)| *shard)
                 .collect()
@@ -109,9 +115,18 @@ impl Shards {
         self.0.news.notified().await;
     }
 
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().held.is_empty()
+    /// Whether nothing is read: there is none, or the queue is paused.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.held.is_empty() || state.pause.is_some()
+    }
+
+    /// The pause for which nothing is read any more, by when it began. A read that was under way when it began may bring
+    /// some more.
+    pub(crate) fn resting(&self) -> Option<i64> {
+        let state = self.lock();
+        let pause = state.pause.as_ref().filter(|_| state.reading.is_empty());
+        pause.map(|pause| pause.at_ms)
     }
 
     /// Those held, by number.
@@ -220,6 +235,10 @@ impl State {
             self.patient_until = Some(asked.at + SHARD_LEASE);
         }
         self.attended_at = Some(asked.at).filter(|_| !asked.is_leaving);
+        if self.pause != roll.pause {
+            self.pause.clone_from(&roll.pause);
+            changes.pause = Some(roll.pause.clone());
+        }
         self.known.extend(&roll.shards);
         self.wanted = if asked.is_leaving {
             BTreeSet::new()
@@ -291,6 +310,7 @@ mod tests {
             shards: (0..4).collect(),
             granted: granted.iter().copied().collect(),
             was_known: true,
+            pause: None,
         }
     }
 
@@ -382,6 +402,34 @@ mod tests {
             "the other may be there and not have said so yet"
         );
         assert_eq!(shards.claims(flushed + SHARD_LEASE), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn while_the_queue_is_paused_shards_are_kept_and_not_read() {
+        let now = Instant::now();
+        let shards = alone(now);
+        let all = [0, 1, 2, 3];
+        let pause = Pause {
+            by: "jo".into(),
+            why: "a migration".into(),
+            at_ms: 17,
+        };
+        let paused = Roll {
+            pause: Some(pause.clone()),
+            ..roll(&[ME], &all)
+        };
+        let turn = shards.turn(now);
+        let changes = shards.note(ME, &paused, asked(now));
+        assert_eq!(changes.pause, Some(Some(pause)));
+        assert_eq!(shards.resting(), None, "a read is under way");
+        drop(turn);
+        assert_eq!(shards.resting(), Some(17));
+        assert!(shards.turn(now).all.is_empty() && shards.is_idle());
+        assert!(shards.may_begin(0, now), "what is in hand is finished");
+        assert_eq!(shards.note(ME, &paused, asked(now)).pause, None, "nothing new");
+        let changes = shards.note(ME, &roll(&[ME], &all), asked(now));
+        assert_eq!(changes.pause, Some(None));
+        assert_eq!((shards.turn(now).open.len(), shards.resting()), (4, None));
     }
 
     #[test]

@@ -142,6 +142,7 @@ async fn consume(url: &str, count: usize) -> Outcome<()> {
         waiting: waiting.clone(),
         leases: leases.clone(),
         readiness: readiness.clone(),
+        slots: CONCURRENCY,
     };
     let attending = tokio::spawn(attendance.keep(stop.clone(), stop.clone()));
     let fetching = claims::fetch(

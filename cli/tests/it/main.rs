@@ -20,6 +20,7 @@ mod idle;
 mod ledger;
 mod lives;
 mod metrics;
+mod pause;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod processes;

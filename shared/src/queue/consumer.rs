@@ -99,7 +99,11 @@ impl Consumer {
 
     /// A key of the whole queue, whatever its shards.
     pub(super) fn fleet_key(&self, what: &str) -> String {
-        format!("{{{}:v1}}:{what}", self.prefix)
+        super::fleet::fleet_key(&self.prefix, what)
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     pub(super) fn control(&self) -> Link {

@@ -110,11 +110,12 @@ fn age(first: &[(String, Value)], now_ms: i64) -> u64 {
     oldest.map_or(0, |oldest| u64::try_from(now_ms - oldest).unwrap_or(0))
 }
 
-/// Asks for [`Depth`] from outside a role, over a connection of its own.
+/// Asks about the queue from outside a role, over a connection of its own. What can be asked and told is also in
+/// [`super::pause`], [`super::roster`] and [`super::survey`].
 #[derive(Clone)]
 pub struct Probe {
-    link: Link,
-    prefix: String,
+    pub(super) link: Link,
+    pub(super) prefix: String,
 }
 
 impl Probe {

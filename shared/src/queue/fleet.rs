@@ -7,16 +7,17 @@
 //!
 //! Nothing here is done for each event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::Value;
 use redis::streams::StreamInfoConsumersReply;
 
+use super::roster::About;
 use super::{
-    Consumer, GROUP, LEASE, NOBODY, QueueError, RENEW_EVERY, RESPONSE_TIMEOUT, TAKE_OVER_EVERY, scripts,
-    shards,
+    Consumer, GROUP, LEASE, NOBODY, Pause, QueueError, RENEW_EVERY, RESPONSE_TIMEOUT, TAKE_OVER_EVERY, pause,
+    scripts, shards,
 };
 
 /// How long a shard, and a place among the living, belongs to a worker without a sign of life.
@@ -50,6 +51,26 @@ pub struct Roll {
     pub granted: BTreeSet<u16>,
     /// Whether it was on the roll already.
     pub was_known: bool,
+    /// Whether nothing is to be taken from the queue.
+    pub pause: Option<Pause>,
+}
+
+/// What a worker says when it attends.
+#[derive(Debug, Clone, Copy)]
+pub struct Sign<'a> {
+    /// Shards it knows of.
+    pub known: &'a [u16],
+    /// Those it wants or keeps.
+    pub claims: &'a [u16],
+    /// Whether it leaves the roll.
+    pub is_leaving: bool,
+    /// What it tells of itself, for people.
+    pub about: &'a About,
+}
+
+/// A key of the whole queue, whatever its shards.
+pub(super) fn fleet_key(prefix: &str, what: &str) -> String {
+    format!("{{{prefix}:v1}}:{what}")
 }
 
 /// Whether the server is older than the flag with which [`scripts::ATTEND`] may write although the memory is full
@@ -60,43 +81,47 @@ const OLD_SERVER: &str = "compiling script";
 
 impl Consumer {
     /// Gives a sign of life, or, leaving, takes the name off the roll; claims and keeps shards. Tells others of the shards
-    /// that are `known`, which Redis may have forgotten: who knows of different ones would divide them differently.
+    /// that are known, which Redis may have forgotten: who knows of different ones would divide them differently.
     ///
     /// # Errors
     /// [`QueueError`] when Redis does not answer. What was granted before is kept until it runs out.
-    pub async fn attend(&self, known: &[u16], claims: &[u16], is_leaving: bool) -> Result<Roll, QueueError> {
+    pub async fn attend(&self, sign: Sign<'_>) -> Result<Roll, QueueError> {
         if !IS_OLD.load(Ordering::Relaxed) {
-            match self.attend_by(&scripts::ATTEND, known, claims, is_leaving).await {
+            match self.attend_by(&scripts::ATTEND, sign).await {
                 Err(error) if error.to_string().contains(OLD_SERVER) => IS_OLD.store(true, Ordering::Relaxed),
                 result => return result,
             }
         }
-        self.attend_by(&scripts::ATTEND_UNFLAGGED, known, claims, is_leaving)
-            .await
+        self.attend_by(&scripts::ATTEND_UNFLAGGED, sign).await
     }
 
-    async fn attend_by(
-        &self,
-        script: &redis::Script,
-        known: &[u16],
-        claims: &[u16],
-        is_leaving: bool,
-    ) -> Result<Roll, QueueError> {
+    async fn attend_by(&self, script: &redis::Script, sign: Sign<'_>) -> Result<Roll, QueueError> {
+        type Answer = (
+            u8,
+            BTreeSet<String>,
+            Vec<u16>,
+            BTreeSet<u16>,
+            BTreeMap<String, String>,
+        );
+        let about = serde_json::to_string(sign.about).expect("words and numbers always serialise");
         let mut call = script.prepare_invoke();
-        for what in ["workers", "holders", "shards"] {
+        for what in ["workers", "holders", "shards", "about"] {
             call.key(self.fleet_key(what));
         }
+        call.key(pause::key(self.prefix()));
         call.arg(self.name())
             .arg(SHARD_LEASE.as_millis().to_string())
-            .arg(u8::from(is_leaving));
-        call.arg(known.len()).arg(known).arg(claims);
-        let (was_known, workers, said, granted): (u8, BTreeSet<String>, Vec<u16>, BTreeSet<u16>) =
+            .arg(u8::from(sign.is_leaving))
+            .arg(about);
+        call.arg(sign.known.len()).arg(sign.known).arg(sign.claims);
+        let (was_known, workers, said, granted, paused): Answer =
             call.invoke_async(&mut self.control()).await?;
         Ok(Roll {
             workers,
             shards: shards::with_first(said),
             granted,
             was_known: was_known > 0,
+            pause: Pause::read(&paused),
         })
     }
 

@@ -118,9 +118,10 @@ return #found",
 
 /// A worker's sign of life, the shards it knows of, and those it claims: it gets what is free or its own already. One
 /// step, so that of two that claim a shard one has it, by one clock, which is Redis's.
-/// Keys: names by when they run out, holders by shard (`<when it runs out> <name>`), the shards there are. Arguments: name,
-/// lease in milliseconds, 1 for who leaves, how many shards are known, those, and the claimed ones. Returns whether the
-/// name was known, the names, the shards there are, and those that are the name's.
+/// Keys: names by when they run out, holders by shard (`<when it runs out> <name>`), the shards there are, what names say of
+/// themselves, the pause. Arguments: name, lease in milliseconds, 1 for who leaves, what it says of itself, how many shards
+/// are known, those, and the claimed ones. Returns whether the name was known, the names, the shards there are, those that
+/// are the name's, and the pause.
 const ATTEND_BODY: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -129,14 +130,21 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local known = redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0
 if ARGV[3] == '1' then
   redis.call('ZREM', KEYS[1], ARGV[1])
+  redis.call('HDEL', KEYS[4], ARGV[1])
 else
   redis.call('ZADD', KEYS[1], ends, ARGV[1])
+  redis.call('HSET', KEYS[4], ARGV[1], ARGV[4])
 end
-for i = 5, 4 + ARGV[4] do
+if redis.call('HLEN', KEYS[4]) > redis.call('ZCARD', KEYS[1]) then
+  for _, name in ipairs(redis.call('HKEYS', KEYS[4])) do
+    if not redis.call('ZSCORE', KEYS[1], name) then redis.call('HDEL', KEYS[4], name) end
+  end
+end
+for i = 6, 5 + ARGV[5] do
   redis.call('SADD', KEYS[3], ARGV[i])
 end
 local granted = {}
-for i = 5 + ARGV[4], #ARGV do
+for i = 6 + ARGV[5], #ARGV do
   local holder = redis.call('HGET', KEYS[2], ARGV[i])
   local until_ms, name = string.match(holder or '0 ', '^(%d+) (.*)$')
   if not name or name == ARGV[1] or tonumber(until_ms) <= now then
@@ -144,7 +152,8 @@ for i = 5 + ARGV[4], #ARGV do
     granted[#granted + 1] = tonumber(ARGV[i])
   end
 end
-return {known, redis.call('ZRANGE', KEYS[1], 0, -1), redis.call('SMEMBERS', KEYS[3]), granted}";
+return {known, redis.call('ZRANGE', KEYS[1], 0, -1), redis.call('SMEMBERS', KEYS[3]), granted,
+        redis.call('HGETALL', KEYS[5])}";
 
 /// [`ATTEND_BODY`], although the memory is full: workers are who makes room.
 pub(super) static ATTEND: LazyLock<Script> =

@@ -8,7 +8,8 @@ use redis::streams::{StreamInfoConsumersReply, StreamPendingReply};
 
 use super::depth::depths;
 use super::{
-    Depth, Durability, DurabilityReport, GROUP, Keys, LEASE, Link, QueueError, RESPONSE_TIMEOUT, shards,
+    Depth, Durability, DurabilityReport, GROUP, Keys, LEASE, Link, Probe, QueueError, RESPONSE_TIMEOUT,
+    pause, shards,
 };
 use crate::clock::Clock;
 use crate::metric::{Label, Metric};
@@ -81,12 +82,24 @@ pub const METRICS: &[Metric] = &[
 ];
 
 /// What a shard holds, and who works on it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Survey {
-    depth: Depth,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Survey {
+    /// What it holds.
+    pub depth: Depth,
     /// Age of the oldest entry in flight, milliseconds.
-    pending_oldest_ms: u64,
-    consumers: usize,
+    pub pending_oldest_ms: u64,
+    /// Workers that have shown a sign of life there within a lease.
+    pub consumers: usize,
+}
+
+impl Probe {
+    /// Looks at all shards there are, by number.
+    ///
+    /// # Errors
+    /// [`QueueError`] when Redis does not answer.
+    pub async fn survey(&mut self, now_ms: i64) -> Result<Vec<(u16, Survey)>, QueueError> {
+        survey(&mut self.link, &self.prefix, now_ms).await
+    }
 }
 
 /// Shows the gauges of Redis and of all shards until dropped; a Redis that is away is counted.
@@ -100,11 +113,20 @@ pub async fn watch(link: Link, prefix: String, clock: Clock) {
             Ok(Ok(report)) => show_redis(&report),
             Ok(Err(_)) | Err(_) => counter!(ERRORS).increment(1),
         }
-        match tokio::time::timeout(RESPONSE_TIMEOUT, survey(&mut link, &prefix, clock.unix_ms())).await {
-            Ok(Ok(seen)) => seen.iter().for_each(|(shard, seen)| show(*shard, seen)),
+        match tokio::time::timeout(RESPONSE_TIMEOUT, look(&mut link, &prefix, clock.unix_ms())).await {
+            Ok(Ok((seen, is_paused))) => {
+                seen.iter()
+                    .for_each(|(shard, seen)| show(*shard, seen, is_paused));
+            }
             Ok(Err(_)) | Err(_) => counter!(ERRORS).increment(1),
         }
     }
+}
+
+/// All shards, and whether they are paused: the pause is the whole queue's.
+async fn look(link: &mut Link, prefix: &str, now_ms: i64) -> Result<(Vec<(u16, Survey)>, bool), QueueError> {
+    let is_paused = pause::current(link, prefix).await?.is_some();
+    Ok((survey(link, prefix, now_ms).await?, is_paused))
 }
 
 /// Looks at all shards.
@@ -162,7 +184,7 @@ fn is_alive(idle_ms: usize) -> bool {
     clippy::cast_precision_loss,
     reason = "gauges are floats; counts stay far below 2^53"
 )]
-fn show(shard: u16, seen: &Survey) {
+fn show(shard: u16, seen: &Survey, is_paused: bool) {
     let shard = shard.to_string();
     let set = |name: &'static str, value: f64| {
         gauge!(name, "queue" => EVENTS, "shard" => shard.clone()).set(value);
@@ -179,7 +201,7 @@ fn show(shard: u16, seen: &Survey) {
     set(OLDEST, oldest_age_ms as f64 / 1_000.0);
     set(PENDING_OLDEST, seen.pending_oldest_ms as f64 / 1_000.0);
     set(CONSUMERS, seen.consumers as f64);
-    set(PAUSED, 0.0);
+    set(PAUSED, if is_paused { 1.0 } else { 0.0 });
 }
 
 /// Shows what Redis does with what it is given.
