@@ -3,9 +3,11 @@
 mod bench;
 mod catalog;
 mod chaos;
+mod config;
 mod customer;
 mod dead;
 mod dev;
+mod doctor;
 mod events;
 mod healthcheck;
 mod http;
@@ -75,6 +77,12 @@ enum Command {
     /// List, group, replay and discard what was set aside
     #[command(after_help = dead::HELP)]
     Dead(dead::Options),
+    /// Say of everything that is taken for granted whether it holds, and how to mend it
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::Options),
+    /// Say what is wrong with settings; show them, and where they come from
+    #[command(after_help = config::HELP)]
+    Config(config::Options),
     /// Show what is queued; pause and resume the workers
     #[command(after_help = queue::HELP)]
     Queue(queue::Options),
@@ -113,6 +121,8 @@ fn main() -> ExitCode {
         Command::Customer(options) => customer::main(&options),
         Command::Events(options) => events::main(&options),
         Command::Dead(options) => dead::main(&options),
+        Command::Doctor(options) => doctor::main(&options),
+        Command::Config(options) => config::main(&options),
         Command::Queue(options) => queue::main(&options),
         Command::Workers(options) => workers::main(&options),
         Command::Reckon(options) => reckon::main(&options),

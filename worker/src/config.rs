@@ -59,7 +59,7 @@ pub fn database_url(reader: &mut Reader<'_>) -> String {
 }
 
 /// Connections beside those of the chunks: for the reckoner, the refetcher, the auditor, the sweeper, and the replayer.
-const SPARE_CONNECTIONS: u32 = 5;
+pub const SPARE_CONNECTIONS: u32 = 5;
 
 /// How a worker runs. Not `Debug`: the URLs may hold passwords.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 //! that the number of series is ours to say.
 
 /// In alphabetical order.
-const KNOWN: [&str; 53] = [
+pub const KNOWN: [&str; 53] = [
     "charge.dispute.closed",
     "charge.dispute.created",
     "charge.dispute.funds_reinstated",

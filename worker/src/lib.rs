@@ -63,6 +63,8 @@ use replayer::Replayer;
 use sweeper::Sweeper;
 use tokio::task::JoinSet;
 
+/// The event types about objects we handle: what an endpoint at Stripe should send.
+pub use event_types::KNOWN as EVENT_TYPES;
 pub use meters::METRICS;
 
 /// How often a worker that cannot reach Postgres looks again before it starts.

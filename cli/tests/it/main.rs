@@ -14,6 +14,7 @@ mod commands;
 mod crashes;
 mod dead;
 mod dev;
+mod doctor;
 mod failover;
 mod fixtures;
 mod idle;

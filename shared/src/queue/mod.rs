@@ -32,6 +32,7 @@ mod scripts;
 pub mod shards;
 mod stream_id;
 pub mod survey;
+mod vitals;
 
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub use pause::Pause;
 pub use producer::{EnqueueError, Producer, Receipt};
 pub use shards::Sharding;
 pub use stream_id::StreamId;
+pub use vitals::Vitals;
 
 /// The one consumer group; every worker replica is a consumer in it.
 pub const GROUP: &str = "workers";

@@ -36,6 +36,7 @@ mod touched;
 mod trial;
 mod tx;
 mod upsert;
+mod vitals;
 pub mod yardstick;
 
 use std::time::Duration;
@@ -69,6 +70,7 @@ pub use terms::SeenTerms;
 use touched::Touched;
 pub use trial::{Crossing, Kept, Moved};
 pub use tx::Tx;
+pub use vitals::{ApiRole, Vitals};
 
 /// Longest wait for a connection from the pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

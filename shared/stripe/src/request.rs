@@ -145,6 +145,19 @@ impl Request {
         )
     }
 
+    /// Lists the webhook endpoints of an account, as many as fit on one page; Stripe allows fewer.
+    ///
+    /// # Errors
+    /// [`FetchError::Permanent`] for an account that cannot be one.
+    pub fn webhook_endpoints(account: Option<&str>) -> Result<Self, FetchError> {
+        let query = Page {
+            limit: PAGE_ROWS_MAX,
+            starting_after: None,
+        };
+        let builder = RequestBuilder::new(StripeMethod::Get, "/webhook_endpoints").query(&query);
+        Self::v1(builder, account)
+    }
+
     /// Retrieves what a thin event's `related_object.url` points at.
     ///
     /// # Errors
