@@ -21,10 +21,12 @@ pub(super) fn judge(name: &str, whose: &str, ahead_ms: i64, unsure_ms: u64) -> F
     let apart_ms = ahead_ms.unsigned_abs().saturating_sub(unsure_ms);
     let direction = if ahead_ms < 0 { "behind" } else { "ahead of" };
     let seen = format!("{whose} is {} ms {direction} our clock", ahead_ms.unsigned_abs());
-    match apart_ms {
-        ..=APART_MS => ok(name, seen),
-        ..=FAR_APART_MS => warn(name, seen, REMEDY),
-        _ => fail(name, seen, REMEDY),
+    if apart_ms <= APART_MS {
+        ok(name, seen)
+    } else if apart_ms <= FAR_APART_MS {
+        warn(name, seen, REMEDY)
+    } else {
+        fail(name, seen, REMEDY)
     }
 }
 

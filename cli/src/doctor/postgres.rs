@@ -193,6 +193,8 @@ mod tests {
     use super::super::finding::Verdict;
     use super::*;
 
+    type Spoil<'a> = &'a dyn Fn(&mut Seen);
+
     fn good() -> Seen {
         Seen {
             vitals: Vitals {
@@ -221,7 +223,7 @@ mod tests {
         let role = |it: &mut Seen, change: fn(&mut ApiRole)| {
             it.vitals.api_role.as_mut().into_iter().for_each(change);
         };
-        let cases: [(&str, Verdict, &dyn Fn(&mut Seen)); 10] = [
+        let cases: [(&str, Verdict, Spoil<'_>); 10] = [
             ("postgres.version", Verdict::Fail, &|it| {
                 it.vitals.version_number = 140_012
             }),

@@ -213,6 +213,8 @@ mod tests {
     use super::super::finding::Verdict;
     use super::*;
 
+    type Spoil<'a> = &'a dyn Fn(&mut Seen);
+
     fn good() -> Seen {
         let living = WorkerSeen {
             alive: true,
@@ -253,7 +255,7 @@ mod tests {
             why: "a move".into(),
             at_ms: 1,
         };
-        let cases: [(&str, Verdict, &dyn Fn(&mut Seen)); 11] = [
+        let cases: [(&str, Verdict, Spoil<'_>); 11] = [
             ("redis.version", Verdict::Fail, &|it| {
                 it.vitals.version = "5.0.1".into()
             }),

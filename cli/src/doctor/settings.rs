@@ -131,6 +131,8 @@ mod tests {
     use super::super::finding::Verdict;
     use super::*;
 
+    type More<'a> = &'a [(&'a str, &'a str)];
+
     fn verdict(findings: &[Finding], name: &str) -> Option<Verdict> {
         findings.iter().find(|it| it.name == name).map(|it| it.verdict)
     }
@@ -150,7 +152,7 @@ mod tests {
         let live = ("TOLLGATE_ENDPOINT_DEFAULT_LIVEMODE", "true");
         let good = found(&[key("rk_live_a"), live]);
         assert!(good.iter().all(|it| it.verdict == Verdict::Ok), "{good:?}");
-        let cases: [(&str, Verdict, &[(&str, &str)]); 5] = [
+        let cases: [(&str, Verdict, More<'_>); 5] = [
             ("settings.livemode", Verdict::Fail, &[key("rk_test_a"), live]),
             ("settings.stripe_key", Verdict::Warn, &[key("sk_live_a")]),
             (

@@ -29,6 +29,7 @@ mod queue;
 mod races;
 mod reckon;
 mod refetch;
+mod reporting;
 mod scenarios;
 mod shards;
 mod state;
