@@ -7,6 +7,14 @@ use shared::config::{EXIT_CONFIG, Env, Reader};
 
 use crate::{answer, fail, http};
 
+/// The part of the help that options cannot say.
+pub const HELP: &str = "\
+Examples:
+  tollgate healthcheck worker
+  tollgate healthcheck ingest --ready
+
+Exit status: 0 when it answers so, 1 when not, 78 for unusable settings.";
+
 /// What `tollgate healthcheck` takes. The address is the role's own `TOLLGATE_<ROLE>_ADMIN_ADDR`.
 #[derive(clap::Args)]
 pub struct Options {

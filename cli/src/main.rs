@@ -3,6 +3,7 @@
 mod bench;
 mod catalog;
 mod chaos;
+mod completions;
 mod config;
 mod customer;
 mod dead;
@@ -26,17 +27,29 @@ mod workers;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use shared::config::Setting;
 use shared::role::settings_help;
 
 /// Exit status for a run that a signal ended early.
 pub const EXIT_INTERRUPTED: u8 = 130;
 
+/// Where to begin.
+const HELP: &str = "\
+Examples:
+  tollgate                      everything, here, with nothing configured
+  tollgate doctor               is this installation sound?
+  tollgate queue stats          what waits?
+  tollgate dead list --groups   what went wrong?
+
+Answers go to stdout, everything else to stderr; `--json` makes answers JSON. Exit status: 0 done; 1 no, or nobody could be
+asked; 2 a command line that makes no sense; 78 unusable settings. All of it: docs/commands.md.";
+
 /// Stripe events, all the way to Postgres: nothing lost, nothing doubled.
 ///
 /// Without a subcommand this is `tollgate dev`: a private Redis and Postgres, all roles, and a demonstration.
 #[derive(Parser)]
-#[command(name = "tollgate", version, args_conflicts_with_subcommands = true)]
+#[command(name = "tollgate", version, args_conflicts_with_subcommands = true, after_help = HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -50,15 +63,16 @@ enum Command {
     #[command(after_help = dev::ENVIRONMENT)]
     Dev(dev::Options),
     /// Receive webhooks, verify them, and answer 200 once Redis has them
-    #[command(after_help = settings_help(ingest::SETTINGS))]
+    #[command(after_help = role_help("ingest", ingest::SETTINGS))]
     Ingest,
     /// Claim events from Redis and apply each exactly once in effect to Postgres
-    #[command(after_help = settings_help(worker::config::SETTINGS))]
+    #[command(after_help = role_help("worker", worker::config::SETTINGS))]
     Worker,
     /// Serve the billing API: what users may do, their credits, corrections
-    #[command(after_help = settings_help(api::SETTINGS))]
+    #[command(after_help = role_help("api", api::SETTINGS))]
     Api,
     /// Bring the database's schema up to date
+    #[command(after_help = migrate::HELP)]
     Migrate(migrate::Options),
     /// Check, apply and show what is for sale, from a file that is checked in
     #[command(after_help = catalog::HELP)]
@@ -70,6 +84,7 @@ enum Command {
     #[command(after_help = ledger::HELP)]
     Ledger(ledger::Options),
     /// Ask Stripe anew for one customer
+    #[command(after_help = customer::HELP)]
     Customer(customer::Options),
     /// Find events, and tell what became of one
     #[command(after_help = events::HELP)]
@@ -102,9 +117,14 @@ enum Command {
     #[command(after_help = chaos::HELP)]
     Chaos(chaos::Options),
     /// Send simulated Stripe events to an endpoint, or play a Stripe that can be written to
+    #[command(after_help = simulate::HELP)]
     Simulate(simulate::Options),
     /// Ask a role on this machine whether it lives: status 0 or 1, for containers without a shell
+    #[command(after_help = healthcheck::HELP)]
     Healthcheck(healthcheck::Options),
+    /// Print what makes a shell complete these commands
+    #[command(after_help = completions::HELP)]
+    Completions(completions::Options),
 }
 
 fn main() -> ExitCode {
@@ -131,7 +151,16 @@ fn main() -> ExitCode {
         Command::Chaos(options) => chaos::main(&options),
         Command::Simulate(options) => simulate::main(&options),
         Command::Healthcheck(options) => healthcheck::main(&options),
+        Command::Completions(options) => completions::main(&options, &mut Cli::command()),
     }
+}
+
+/// Settings, and how to start it.
+fn role_help(name: &str, settings: &[Setting]) -> String {
+    let settings = settings_help(settings);
+    format!(
+        "{settings}\nExamples:\n  tollgate {name}\n\nExit status: 0 after a stop; 1 when it cannot go on; 78 for unusable settings."
+    )
 }
 
 /// Says on stderr why a command failed.
@@ -150,8 +179,6 @@ fn answer(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

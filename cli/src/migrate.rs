@@ -8,6 +8,16 @@ use store::{SchemaError, Store};
 
 use crate::{answer, tool};
 
+/// The part of the help that options cannot say.
+pub(crate) const HELP: &str = "\
+Needs DATABASE_URL. Only one process at a time applies; others wait.
+
+Examples:
+  tollgate migrate --dry-run
+  tollgate migrate --json
+
+Exit status: 0; 1 when Postgres cannot be asked, or a migration fails; 78 for unusable settings.";
+
 /// What `tollgate migrate` takes. The database is `DATABASE_URL`.
 #[derive(clap::Args)]
 pub(crate) struct Options {

@@ -16,6 +16,13 @@ use tokio::sync::mpsc;
 
 use crate::{EXIT_INTERRUPTED, answer, fail};
 
+/// The part of the help that options cannot say.
+pub(crate) const HELP: &str = "\
+Examples:
+  tollgate simulate --secret whsec_dev --events 5000 --rate 200 --json
+  tollgate simulate --dry-run --seed 42 --json
+  tollgate simulate --serve 127.0.0.1:4242 --secret whsec_dev";
+
 /// What `tollgate simulate` takes.
 #[derive(clap::Args)]
 pub(crate) struct Options {

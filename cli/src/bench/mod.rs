@@ -52,6 +52,10 @@ pub(crate) const HELP: &str = "\
 Starts a Redis and a Postgres of its own and needs nothing; what it prints is explained in docs/benchmark.md.
 Use a release build, on a machine that does nothing else: cargo run --release -- bench
 
+Examples:
+  tollgate bench --quick
+  tollgate bench --json > bench.json
+
 Exit status: 0 measured, whatever the figures; 1 could not be measured.";
 
 /// What `tollgate bench` takes.

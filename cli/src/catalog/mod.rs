@@ -56,10 +56,17 @@ pub(crate) struct Options {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Find what is wrong with a file; when DATABASE_URL is set, also against what Stripe's events said
+    #[command(
+        after_help = "Examples:\n  tollgate catalog check\n  tollgate catalog check prices/live.toml --json"
+    )]
     Check(FileOptions),
     /// Make the catalogue what a file says, in one transaction
+    #[command(
+        after_help = "Examples:\n  tollgate catalog apply --dry-run\n  tollgate catalog apply prices/live.toml --json"
+    )]
     Apply(ApplyOptions),
     /// Show the offers, and what every known price costs and grants now
+    #[command(after_help = "Examples:\n  tollgate catalog show\n  tollgate catalog show --json | jq .offers")]
     Show(ShowOptions),
 }
 

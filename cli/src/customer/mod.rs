@@ -4,6 +4,12 @@ mod resync;
 
 use std::process::ExitCode;
 
+/// The part of the help that options cannot say.
+pub(crate) const HELP: &str = "\
+Examples:
+  tollgate customer resync cus_QZ0ABCDEF --dry-run
+  tollgate customer resync cus_QZ0ABCDEF --reason 'the endpoint was off on Monday'";
+
 /// What `tollgate customer` takes. The database is `DATABASE_URL`.
 #[derive(clap::Args)]
 pub(crate) struct Options {

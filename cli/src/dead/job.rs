@@ -35,6 +35,11 @@ between and however often it is asked for. Who asked for what, and why, is in th
 A dry run of a replay runs the oldest letters (10, or --limit) in transactions that are taken back, and shows which rows
 would change: those of the event, of its letter and of its object. Credits and states follow later and are not shown.
 
+Examples:
+  tollgate dead replay --fingerprint 3f9c0a71be42 --dry-run
+  tollgate dead replay --fingerprint 3f9c0a71be42 --rate 50 --why 'fixed in 4.2'
+  tollgate dead discard --reason malformed_entry --why 'a load test' --yes
+
 Exit status: 0; 1 when Postgres cannot be asked or its schema does not suit; 2 for unusable options; 3 when some letters
 were set aside again, or would be; 78 for unusable settings.";
 

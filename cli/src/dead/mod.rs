@@ -43,8 +43,14 @@ pub(crate) struct Options {
 #[derive(clap::Subcommand)]
 enum Command {
     /// List dead letters, the newest first; or their causes, with --groups
+    #[command(
+        after_help = "Examples:\n  tollgate dead list --groups\n  tollgate dead list --type 'invoice.*' --since 1d --json"
+    )]
     List(list::Options),
     /// Show one dead letter
+    #[command(
+        after_help = "Examples:\n  tollgate dead show evt_1NG8Du2eZvKYlo2C\n  tollgate dead show evt_1NG8Du2eZvKYlo2C --body --json"
+    )]
     Show(show::Options),
     /// Run letters again, through everything an event goes through; one that fails is set aside again
     #[command(after_help = job::HELP)]
@@ -53,8 +59,10 @@ enum Command {
     #[command(after_help = job::HELP)]
     Discard(job::Discard),
     /// Show how far a replay or discarding is, and watch it to its end
+    #[command(after_help = "Examples:\n  tollgate dead watch 17\n  tollgate dead watch 17 --json")]
     Watch(job::Watch),
     /// Stop a replay or discarding; what it has done stays done
+    #[command(after_help = "Examples:\n  tollgate dead stop 17")]
     Stop(job::Stop),
 }
 

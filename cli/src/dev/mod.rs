@@ -35,7 +35,11 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// The part of the help that options cannot say.
 pub(crate) const ENVIRONMENT: &str = "\
 REDIS_URL, DATABASE_URL and STRIPE_WEBHOOK_SECRET are used when they are set, and nothing is started or made up \
-in their place; without STRIPE_API_KEY the API sells through a simulated Stripe. So is every setting of `tollgate ingest`, `tollgate worker` and `tollgate api`, but for their admin addresses.";
+in their place; without STRIPE_API_KEY the API sells through a simulated Stripe. So is every setting of `tollgate ingest`, `tollgate worker` and `tollgate api`, but for their admin addresses.
+
+Examples:
+  tollgate dev --no-demo
+  tollgate dev --exit-after-demo --events 20000 --json";
 
 /// What `tollgate dev` takes.
 #[derive(clap::Args, Debug, Clone)]

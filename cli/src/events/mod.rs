@@ -35,6 +35,9 @@ enum Command {
     #[command(after_help = list::HELP)]
     List(Box<list::Options>),
     /// Tell one event's story: deliveries, being set aside, replays, what it changed, events of the same object
+    #[command(
+        after_help = "Examples:\n  tollgate events show evt_1NG8Du2eZvKYlo2C\n  tollgate events show evt_1NG8Du2eZvKYlo2C --json"
+    )]
     Show(show::Options),
 }
 

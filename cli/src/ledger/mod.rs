@@ -43,6 +43,9 @@ enum Command {
     #[command(after_help = history::HELP)]
     History(history::Options),
     /// Show how many credits a user or team has; of a user, also what their teams have
+    #[command(
+        after_help = "Examples:\n  tollgate ledger balance user usr_7f3a1c\n  tollgate ledger balance team acme --json"
+    )]
     Balance(balance::Options),
     /// Show how many credits all users and teams have together, and how many free ones may still be given
     #[command(after_help = outstanding::HELP)]

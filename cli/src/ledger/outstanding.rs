@@ -14,6 +14,10 @@ pub(super) const HELP: &str = "\
 TOLLGATE_CREDITS_OUTSTANDING_MAX, when it is set as for the workers, says how many there may be before no free ones are
 given. What is paid for is granted all the same.
 
+Examples:
+  tollgate ledger outstanding
+  tollgate ledger outstanding --json | jq .capacity_left
+
 Exit status: 0; 1 when Postgres cannot be asked or its schema does not suit; 78 for unusable settings.";
 
 #[derive(Serialize)]

@@ -17,6 +17,7 @@ mod dev;
 mod doctor;
 mod failover;
 mod fixtures;
+mod help;
 mod idle;
 mod ledger;
 mod lives;
