@@ -18,6 +18,7 @@ mod migrate;
 mod own;
 mod queue;
 mod reckon;
+mod scale_hint;
 mod simulate;
 mod state;
 mod tool;
@@ -104,6 +105,9 @@ enum Command {
     /// Show which workers live, what they read and hold
     #[command(after_help = workers::HELP)]
     Workers(workers::Options),
+    /// Say how many workers the queue wants now, and why
+    #[command(after_help = scale_hint::HELP)]
+    ScaleHint(scale_hint::Options),
     /// Mark everything, so that workers reckon all effects anew
     #[command(after_help = reckon::HELP)]
     Reckon(reckon::Options),
@@ -145,6 +149,7 @@ fn main() -> ExitCode {
         Command::Config(options) => config::main(&options),
         Command::Queue(options) => queue::main(&options),
         Command::Workers(options) => workers::main(&options),
+        Command::ScaleHint(options) => scale_hint::main(&options),
         Command::Reckon(options) => reckon::main(&options),
         Command::Idle(options) => idle::main(&options),
         Command::Bench(options) => bench::main(&options),

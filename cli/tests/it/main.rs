@@ -31,6 +31,7 @@ mod races;
 mod reckon;
 mod refetch;
 mod reporting;
+mod scale_hint;
 mod scenarios;
 mod shards;
 mod state;

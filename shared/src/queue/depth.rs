@@ -1,6 +1,6 @@
 //! How much is waiting, shard by shard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redis::aio::ConnectionLike;
 use redis::{FromRedisValue, Pipeline, Value};
@@ -138,6 +138,14 @@ impl Probe {
         let shards = shards::known(&mut self.link, &self.prefix).await?;
         let depths = depths(&mut self.link, &self.prefix, shards, now_ms).await?;
         Ok(depths.into_values().fold(Depth::default(), Depth::and))
+    }
+
+    /// The shards there are.
+    ///
+    /// # Errors
+    /// [`QueueError`] when Redis does not answer.
+    pub async fn shards(&mut self) -> Result<BTreeSet<u16>, QueueError> {
+        shards::known(&mut self.link, &self.prefix).await
     }
 
     /// Reads what Redis does to keep what it is given.
