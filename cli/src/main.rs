@@ -84,7 +84,7 @@ enum Command {
     /// Check the credit ledger; show balances, histories, and what is outstanding
     #[command(after_help = ledger::HELP)]
     Ledger(ledger::Options),
-    /// Ask Stripe anew for one customer
+    /// Show how one customer stands; ask Stripe anew for them
     #[command(after_help = customer::HELP)]
     Customer(customer::Options),
     /// Find events, and tell what became of one

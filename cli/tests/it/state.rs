@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use shared::config::Env;
 
+use crate::support::crew::{Crew, Delivery};
 use crate::support::process::{Ended, Tollgate};
 use crate::support::{Rig, event, scenario};
 
@@ -145,7 +146,8 @@ async fn of_two_users_one_is_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_refuse_a_schema_that_does_not_suit_and_a_missing_database() {
     let rig = Rig::unmigrated().await;
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 9] = [
+        &["customer", "show", "cus_1"],
         &["ledger", "check"],
         &["ledger", "history", "user", "u"],
         &["ledger", "balance", "user", "u"],
@@ -164,4 +166,60 @@ async fn commands_refuse_a_schema_that_does_not_suit_and_a_missing_database() {
         assert_eq!((unset.code, unset.stdout.as_str()), (Some(78), ""), "{unset:?}");
         assert!(unset.stderr.contains("DATABASE_URL is not set"), "{unset:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_is_shown_with_user_and_subscriptions_and_without_address() {
+    let rig = Rig::new().await;
+    let crew = Crew::new(&rig, 1);
+    let told = |id: &str, event_type: &str, object: Value| {
+        Delivery::plain(event(id, event_type, 1_767_571_200, &object))
+    };
+    let customer = json!({"id": "cus_1", "object": "customer", "email": "canary@example.com",
+        "name": "Canary", "delinquent": true, "metadata": {"user_id": "usr_1"}});
+    let subscription = json!({"id": "sub_1", "object": "subscription", "customer": "cus_1",
+        "status": "past_due", "created": 1_767_571_200, "cancel_at_period_end": true,
+        "current_period_start": 1_767_571_200, "current_period_end": 1_767_657_600,
+        "items": {"object": "list", "data": [], "has_more": false}});
+    crew.one_by_one([vec![
+        told("evt_1", "customer.updated", customer),
+        told("evt_2", "customer.subscription.created", subscription),
+    ]])
+    .await;
+    let show = async |args: &[&str]| Tollgate::run(&[&["customer", "show"], args].concat(), &rig.env()).await;
+
+    let shown = show(&["cus_1", "--json"]).await;
+    let told: Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    assert_eq!(
+        (shown.code, &told["delinquent"]),
+        (Some(0), &true.into()),
+        "{told}"
+    );
+    assert_eq!(
+        (&told["user"]["id"], &told["user"]["state"]),
+        (&"usr_1".into(), &"past_due".into()),
+        "{told}"
+    );
+    let first = &told["subscriptions"][0];
+    assert_eq!(
+        (&first["id"], &first["status"]),
+        (&"sub_1".into(), &"past_due".into())
+    );
+    assert_eq!(first["current_period_end"], "2026-01-06T00:00:00Z");
+    assert_eq!(told["known"]["subscription"], 1);
+
+    let words = show(&["cus_1"]).await;
+    assert!(
+        words
+            .stdout
+            .starts_with("cus_1 (test, delinquent)\n  user usr_1: past_due, "),
+        "{words:?}"
+    );
+    assert!(!format!("{words:?}{shown:?}").to_lowercase().contains("canary"));
+    let unknown = show(&["cus_2"]).await;
+    assert_eq!(
+        (unknown.code, unknown.stdout.as_str()),
+        (Some(1), ""),
+        "{unknown:?}"
+    );
 }

@@ -7,6 +7,7 @@ pub mod api;
 mod catalog;
 pub mod check;
 mod credits;
+mod customer;
 pub mod dead;
 mod error;
 pub mod events;
@@ -49,6 +50,7 @@ use spare::{Lent, Spare};
 
 pub use catalog::{Catalog, EffectiveTerms, KnownPrice, OfferRow, PriceFacts};
 pub use credits::{Balance, Spend};
+pub use customer::{CustomerSeen, SubscriptionSeen, UserSeen};
 pub use error::StoreError;
 pub use history::{HISTORY_MAX, History, HistoryCursor, HistoryEntry};
 pub use inbox::{EventKey, InboxRow, Readmit, Redelivery, Status};
