@@ -4,6 +4,7 @@
 //! Times are unix seconds, amounts are integers in the currency's minor unit
 //! (<https://docs.stripe.com/currencies#zero-decimal>), never floats.
 
+pub mod coverage;
 pub mod credits;
 mod decide;
 mod failure;
@@ -14,6 +15,7 @@ mod order;
 mod permission;
 mod policy;
 mod refetch;
+pub mod silence;
 mod standing;
 
 pub use decide::{Contest, Known, Settled, contests, decide_all};
