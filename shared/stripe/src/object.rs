@@ -7,6 +7,8 @@ use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 
 use crate::deed::Deed;
 
+/// The collection of events, below `/v1/`.
+pub(crate) const EVENTS: &str = "events";
 /// Longest id of Stripe.
 const ID_BYTES_MAX: usize = 255;
 
@@ -141,6 +143,8 @@ pub enum Endpoint {
     Retrieve(Retrievable),
     /// `GET /v1/invoice_payments`
     ListInvoicePayments,
+    /// `GET /v1/events`
+    ListEvents,
     /// A change.
     Write(Deed),
     /// All others together.
@@ -154,7 +158,7 @@ impl Endpoint {
             .into_iter()
             .map(Self::Retrieve)
             .chain(Deed::ALL.map(Self::Write))
-            .chain([Self::ListInvoicePayments, Self::Other])
+            .chain([Self::ListInvoicePayments, Self::ListEvents, Self::Other])
     }
 
     /// The label `kind` of metrics.
@@ -163,6 +167,7 @@ impl Endpoint {
         match self {
             Self::Retrieve(kind) => kind.as_str(),
             Self::ListInvoicePayments => "invoice_payments",
+            Self::ListEvents => "events",
             Self::Write(deed) => deed.as_str(),
             Self::Other => "other",
         }
@@ -175,6 +180,9 @@ impl Endpoint {
         };
         if rest == Retrievable::InvoicePayment.collection() {
             return Self::ListInvoicePayments;
+        }
+        if rest == EVENTS {
+            return Self::ListEvents;
         }
         rest.rsplit_once('/')
             .and_then(|(collection, _)| {
@@ -257,6 +265,8 @@ mod tests {
                 "/v1/checkout/sessions/cs_1",
                 Endpoint::Retrieve(Retrievable::CheckoutSession),
             ),
+            ("/v1/events", Endpoint::ListEvents),
+            ("/v1/events/evt_1", Endpoint::Other),
             ("/v1/customers", Endpoint::Other),
             ("/v1/customers/cus_1/sources", Endpoint::Other),
             ("/v2/customers/cus_1", Endpoint::Other),
@@ -264,7 +274,7 @@ mod tests {
             assert_eq!(Endpoint::of_get(path), endpoint, "{path}");
         }
         let names: std::collections::BTreeSet<_> = Endpoint::all().map(Endpoint::as_str).collect();
-        assert_eq!(names.len(), 13 + Deed::ALL.len(), "labels are distinct");
+        assert_eq!(names.len(), 14 + Deed::ALL.len(), "labels are distinct");
     }
 
     #[test]
