@@ -130,6 +130,10 @@ impl Probe {
         })
     }
 
+    pub(super) fn parts(&mut self) -> (&mut Link, &str) {
+        (&mut self.link, &self.prefix)
+    }
+
     /// Reads the [`Depth`] of all shards there are together.
     ///
     /// # Errors

@@ -83,6 +83,11 @@ async fn bring_back_of(link: &mut Link, keys: &Keys, layout: u32) -> Result<(), 
     Ok(())
 }
 
+/// The layouts of which entries wait for a newer build.
+pub(super) async fn layouts(link: &mut Link, keys: &Keys) -> Result<Vec<u32>, QueueError> {
+    Ok(redis::cmd("SMEMBERS").arg(&keys.newer).query_async(link).await?)
+}
+
 /// How many entries of these layouts wait for a newer build.
 pub(super) async fn count(link: &mut Link, keys: &Keys, layouts: &[u32]) -> Result<u64, QueueError> {
     let mut pipe = redis::pipe();

@@ -6,6 +6,7 @@
 pub mod api;
 mod catalog;
 pub mod check;
+pub mod coverage;
 mod credits;
 mod customer;
 pub mod dead;

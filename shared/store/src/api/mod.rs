@@ -7,6 +7,7 @@ mod audit;
 mod billing;
 mod buying;
 mod corrections;
+mod coverage;
 mod credits;
 mod failures;
 mod intents;
