@@ -6,6 +6,8 @@
 //! | `POST clock` with `advance` (seconds) or `to` (unix seconds) | lets time pass, and what is due in it happen |
 //! | `POST payments` with `decline` (a number) | the next so many payments are declined |
 //! | `POST webhooks` with `hold` | withholds events from now on, or sends those that were withheld |
+//! | `POST webhooks` with `lose` (0.0 to 1.0), and `seed` | that share of events is answered by somebody else, and does not arrive |
+//! | `GET webhooks` | how many events are withheld, and which were lost |
 //! | `POST disputes` with `payment_intent`, and `amount` or `inquiry` | the bank disputes a payment |
 //! | `POST disputes/:id` with `status` | the bank decides: `won`, `lost` or `warning_closed` |
 //! | `POST refunds/:id/fail` | the bank could not deliver a refund |
@@ -70,8 +72,12 @@ fn act(inner: &Inner, method: &Method, words: &[&str], form: &Part<'_>) -> Read<
             if let Some(hold) = form.boolean("hold")? {
                 shop.hold_webhooks(hold);
             }
+            if let Some(lose) = form.text("lose")? {
+                shop.lose_webhooks(share("lose", lose)?, seed(form)?);
+            }
             json!({"held": shop.post.held()})
         }
+        ("GET", ["webhooks"]) => json!({"held": shop.post.held(), "lost": shop.lost_webhooks()}),
         ("POST", ["disputes"]) => dispute(shop, form)?,
         ("POST", ["disputes", id]) => decide(shop, id, form)?,
         ("POST", ["refunds", id, "fail"]) => fail_refund(shop, id)?,
@@ -158,12 +164,17 @@ fn authenticate(shop: &mut Shop, id: &str, form: &Part<'_>) -> Read<Value> {
     Ok(intent.json(clerk.shop.version()))
 }
 
+fn share(key: &str, text: &str) -> Read<f64> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| Reply::bad_parameter(key, "A share is a number from 0 to 1."))
+}
+
+fn seed(form: &Part<'_>) -> Read<u64> {
+    Ok(u64::try_from(form.integer("seed")?.unwrap_or(0)).unwrap_or(0))
+}
+
 fn faults(form: &Part<'_>) -> Read<Faults> {
-    let share = |key: &str| -> Read<f64> {
-        let text = form.text(key)?.unwrap_or("0");
-        text.parse()
-            .map_err(|_| Reply::bad_parameter(key, "A share is a number from 0 to 1."))
-    };
+    let share = |key: &str| -> Read<f64> { share(key, form.text(key)?.unwrap_or("0")) };
     let count = |key: &str| -> Read<usize> {
         let count = form.at_least(key, 0)?.unwrap_or(0);
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
@@ -192,6 +203,6 @@ fn faults(form: &Part<'_>) -> Read<Faults> {
         lost: share("lost")?,
         lost_first: count("lost_first")?,
         latency: (millis("latency_min")?, millis("latency_max")?),
-        seed: u64::try_from(form.integer("seed")?.unwrap_or(0)).unwrap_or(0),
+        seed: seed(form)?,
     })
 }

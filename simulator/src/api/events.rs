@@ -72,17 +72,17 @@ pub(super) fn list(model: &Model, account: Option<&str>, query: &Query) -> Resul
     if matches!(cursor, Cursor::Before(_)) {
         page.reverse();
     }
-    Ok(Reply::raw(body(&page, more)))
+    Ok(Reply::raw(body(model, &page, more)))
 }
 
-/// The bodies stay the bytes they were sent as.
-fn body(page: &[&Event], more: bool) -> Bytes {
+/// The bodies stay the bytes they were sent as, but for how many webhooks are pending.
+fn body(model: &Model, page: &[&Event], more: bool) -> Bytes {
     let mut text = b"{\"object\":\"list\",\"data\":[".to_vec();
     for (position, event) in page.iter().enumerate() {
         if position > 0 {
             text.push(b',');
         }
-        text.extend_from_slice(&event.body);
+        text.extend_from_slice(&model.body_of(event));
     }
     text.extend_from_slice(format!("],\"has_more\":{more},\"url\":\"/v1/events\"}}").as_bytes());
     text.into()

@@ -33,6 +33,10 @@ pub(super) fn answer(inner: &Inner, route: &Route<'_>, caller: &Caller<'_>, call
             expand(model, caller, &query.list("expand"), &mut found)?;
             Ok(Reply::ok(&found))
         }
+        Target::Account => {
+            let id = caller.account.unwrap_or(model.platform());
+            Ok(Reply::ok(&json!({"id": id, "object": "account"})))
+        }
         Target::Event(id) => event(model, caller, id, false),
         Target::ThinEvent(id) => event(model, caller, id, true),
         Target::Events => events::list(model, caller.account, &query),
@@ -65,6 +69,13 @@ pub(super) fn nothing(inner: &Inner, route: &Route<'_>, call: &Call) -> Read<Rep
             Some(_) => Err(Reply::other_mode(object, id)),
             None => Err(Reply::missing(object, id)),
         },
+        // An account has both modes.
+        Target::Account => {
+            let shop = locked(&inner.shop);
+            Ok(Reply::ok(
+                &json!({"id": shop.model.platform(), "object": "account"}),
+            ))
+        }
         Target::Event(id) | Target::ThinEvent(id) => Err(Reply::missing("event", id)),
         Target::Lines(id) => Err(Reply::missing("invoice", id)),
         Target::Cart(id) => Err(Reply::missing("checkout.session", id)),
@@ -78,7 +89,7 @@ fn event(model: &Model, caller: &Caller<'_>, id: &str, thin: bool) -> Read<Reply
     let found = model.event(caller.account, id);
     let found = found.filter(|event| event.is_thin() == thin);
     found
-        .map(|event| Reply::raw(event.body.clone()))
+        .map(|event| Reply::raw(model.body_of(event)))
         .ok_or_else(|| Reply::missing("event", id))
 }
 

@@ -12,6 +12,8 @@ pub(super) struct Route<'a> {
 pub(super) enum Target<'a> {
     /// Kind and id.
     Object(&'static str, &'a str),
+    /// Whose the key is.
+    Account,
     Event(&'a str),
     Events,
     ThinEvent(&'a str),
@@ -95,6 +97,7 @@ pub(super) fn find(path: &str) -> Option<Route<'_>> {
     }
     let path = path.strip_prefix("/v1/")?;
     let (endpoint, target) = match path {
+        "account" => ("account", Target::Account),
         "events" => ("events", Target::Events),
         "invoice_payments" => ("invoice_payments", Target::InvoicePayments),
         "customers/search" => ("customers/search", Target::Search),
@@ -159,6 +162,7 @@ mod tests {
                     Target::Object("checkout.session", "cs_1"),
                 )),
             ),
+            ("/v1/account", Some(("account", Target::Account))),
             ("/v1/events", Some(("events", Target::Events))),
             ("/v1/events/evt_1", Some(("events/:id", Target::Event("evt_1")))),
             (

@@ -127,7 +127,12 @@ impl Shop {
             }
         }
         self.model.add_events(events.iter().cloned());
-        self.post.take(events);
+        if self.post.is_off() {
+            events.iter().for_each(|event| self.model.mark_unsent(&event.id));
+        }
+        for event in self.post.take(events) {
+            self.model.mark_delivered(&event.id, true);
+        }
     }
 
     /// Now, unix seconds. Time never goes back.
@@ -157,6 +162,17 @@ impl Shop {
     /// Withholds what would be sent from now on, or sends what was withheld.
     pub fn hold_webhooks(&mut self, hold: bool) {
         self.post.hold(hold);
+    }
+
+    /// From now on that share of events (0.0 to 1.0) is answered by somebody else and does not arrive.
+    pub fn lose_webhooks(&mut self, share: f64, seed: u64) {
+        self.post.lose(share, seed);
+    }
+
+    /// The events that were lost like that so far, oldest first.
+    #[must_use]
+    pub fn lost_webhooks(&self) -> &[String] {
+        self.post.lost()
     }
 
     /// Objects by kind.

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::{
@@ -67,6 +68,8 @@ pub struct Model {
     /// Account, invoice or intent.
     links: HashMap<(String, String), Vec<InvoicePayment>>,
     undelivered: HashSet<String>,
+    /// Those that somebody has accepted, or that nobody is sent: no webhook is pending.
+    settled: HashSet<String>,
     /// Older events are gone.
     since: i64,
 }
@@ -82,6 +85,7 @@ impl Model {
             events: HashMap::new(),
             links: HashMap::new(),
             undelivered: HashSet::new(),
+            settled: HashSet::new(),
             since: i64::MIN,
         };
         model.add_catalogue("", catalogue);
@@ -158,9 +162,15 @@ impl Model {
     pub(crate) fn mark_delivered(&mut self, id: &str, delivered: bool) {
         if delivered {
             self.undelivered.remove(id);
+            self.settled.insert(id.to_owned());
         } else {
             self.undelivered.insert(id.to_owned());
         }
+    }
+
+    /// One event is sent to nobody.
+    pub(crate) fn mark_unsent(&mut self, id: &str) {
+        self.settled.insert(id.to_owned());
     }
 
     pub(crate) fn platform(&self) -> &str {
@@ -304,6 +314,15 @@ impl Model {
     pub(crate) fn first_kept(&self, account: Option<&str>) -> usize {
         self.events(account)
             .partition_point(|event| event.created < self.since)
+    }
+
+    /// An event's body as it is now: what is delivered has no webhook pending any more.
+    pub(crate) fn body_of(&self, event: &Event) -> Bytes {
+        if self.settled.contains(&event.id) {
+            event.redelivered(0).body
+        } else {
+            event.body.clone()
+        }
     }
 
     pub(crate) fn is_delivered(&self, event: &Event) -> bool {

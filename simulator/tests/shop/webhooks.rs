@@ -113,12 +113,18 @@ async fn everything_that_happens_is_sent_signed_and_again_when_refused() {
     till.subscriber("usr_1").await;
     let listed = till.events().await;
     let mut sent = endpoint.wait_for(listed.len()).await;
-    let by_id = |event: &Value| id(event);
-    sent.sort_by_key(by_id);
     let mut expected = listed.clone();
-    expected.sort_by_key(by_id);
+    for events in [&mut sent, &mut expected] {
+        events.sort_by_key(id);
+        // What has arrived is not pending any more.
+        for event in events {
+            event["pending_webhooks"].take();
+        }
+    }
     assert_eq!(sent, expected);
     till.until(async |till| undelivered(till).await == 0).await;
+    let pending = till.events().await;
+    assert!(pending.iter().all(|event| event["pending_webhooks"] == 0));
     let endpoints = till.get("/v1/webhook_endpoints").await;
     assert_eq!(endpoints["data"][0]["status"], "enabled");
 }
@@ -152,6 +158,27 @@ async fn what_happens_while_the_endpoint_is_off_is_never_sent() {
     let sent = endpoint.wait_for(1).await;
     assert_eq!(sent[0]["data"]["object"]["id"], second.as_str());
     assert_eq!(undelivered(&till).await, 1, "the list knows it");
+}
+
+#[tokio::test]
+async fn what_somebody_else_answers_does_not_arrive_and_counts_as_delivered() {
+    let (till, endpoint) = till_with(|_| {}, 0).await;
+    let lose = |share| [("lose", share), ("seed", "7")];
+    till.make("/simulator/webhooks", &lose("0.5")).await;
+    for number in 0..20 {
+        till.customer(&format!("usr_{number}")).await;
+    }
+    till.make("/simulator/webhooks", &lose("0")).await;
+    till.customer("usr_last").await;
+    let told = till.get("/simulator/webhooks").await;
+    let lost = told["lost"].as_array().expect("ids").clone();
+    assert!((4..17).contains(&lost.len()), "{told}");
+    let sent = endpoint.wait_for(21 - lost.len()).await;
+    assert!(sent.iter().all(|event| !lost.contains(&event["id"])));
+    till.until(async |till| undelivered(till).await == 0).await;
+    let listed = till.events().await;
+    assert_eq!(listed.len(), 21, "the list has all of them");
+    assert!(listed.iter().all(|event| event["pending_webhooks"] == 0));
 }
 
 #[tokio::test]
