@@ -7,6 +7,7 @@ use domain::Policy;
 use shared::config::{self, Common, ConfigError, Env, Reader, Setting};
 use store::policy;
 
+use crate::reconciler::settings::{self, ReconcileSettings};
 use crate::sweeper::SWEEP_EVERY;
 
 const ADMIN_ADDR: &str = "TOLLGATE_WORKER_ADMIN_ADDR";
@@ -46,6 +47,13 @@ pub const SETTINGS: &[Setting] = &[
     policy::PAID_TIME,
     policy::CREDITS_OUTSTANDING,
     policy::CREDITS_LOW,
+    settings::RECONCILE_SETTING,
+    settings::EVERY_SETTING,
+    settings::GRACE_SETTING,
+    settings::SILENCE_SETTING,
+    settings::ACCOUNTS_SETTING,
+    settings::STRIPE_ACCOUNT_SETTING,
+    settings::ENDPOINT_SETTING,
     Setting {
         name: SWEEP_SECONDS,
         default: "3600",
@@ -58,8 +66,9 @@ pub fn database_url(reader: &mut Reader<'_>) -> String {
     config::database_url(reader, store::is_url)
 }
 
-/// Connections beside those of the chunks: for the reckoner, the refetcher, the auditor, the sweeper, and the replayer.
-pub const SPARE_CONNECTIONS: u32 = 5;
+/// Connections beside those of the chunks: for the reckoner, the refetcher, the auditor, the sweeper, the replayer, and the
+/// reconciler.
+pub const SPARE_CONNECTIONS: u32 = 6;
 
 /// How a worker runs. Not `Debug`: the URLs may hold passwords.
 #[derive(Clone)]
@@ -78,6 +87,8 @@ pub struct WorkerConfig {
     pub policy: Policy,
     /// `TOLLGATE_CREDITS_LOW`.
     pub credits_low: i64,
+    /// `TOLLGATE_RECONCILE` and what belongs to it.
+    pub reconcile: ReconcileSettings,
     /// `TOLLGATE_WORKER_SWEEP_SECONDS`.
     pub sweep_every: Duration,
 }
@@ -100,6 +111,7 @@ impl WorkerConfig {
             stripe,
             policy,
             credits_low: policy::credits_low(&mut reader),
+            reconcile: ReconcileSettings::read(&mut reader),
             sweep_every: Duration::from_secs(sweep_seconds),
             admin_addr: reader.or(
                 "TOLLGATE_WORKER_ADMIN_ADDR",

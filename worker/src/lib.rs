@@ -21,6 +21,8 @@ mod pause;
 pub mod read;
 pub mod reckon;
 mod reckoner;
+pub mod reconcile;
+mod reconciler;
 pub mod refetch;
 mod refetcher;
 pub mod replay;
@@ -47,7 +49,7 @@ use shared::admin::{self, Readiness};
 use shared::clock::Clock;
 use shared::config::{ConfigError, Env, Setting};
 use shared::metric::Metric;
-use shared::queue::{Consumer, Leases, Link, QueueError, RESPONSE_TIMEOUT, survey};
+use shared::queue::{Consumer, Leases, Link, Probe, QueueError, RESPONSE_TIMEOUT, survey};
 use shared::role::Role;
 use shared::state_cache::StateCache;
 use store::{SchemaError, Store, StoreError};
@@ -58,6 +60,8 @@ use auditor::Auditor;
 use chunk::Pipeline;
 use config::WorkerConfig;
 use reckoner::Reckoner;
+use reconcile::{Comparer, Mender};
+use reconciler::Reconciler;
 use refetcher::{PATIENCE, Refetcher};
 use replayer::Replayer;
 use sweeper::Sweeper;
@@ -193,6 +197,31 @@ fn refetcher(config: &WorkerConfig, pipeline: &Pipeline) -> Result<Option<Refetc
     }))
 }
 
+/// Who compares Stripe's list of events with what is here, when that is wanted and there is a key.
+fn reconciler(config: &WorkerConfig, pipeline: &Pipeline) -> Result<Option<Reconciler>, WorkerError> {
+    let (Some(settings), true) = (config.stripe.clone(), config.reconcile.is_on()) else {
+        return Ok(None);
+    };
+    let client = stripe_api::Client::new(settings, pipeline.clock.clone())?;
+    let (redis_url, prefix) = (&config.common.redis_url, &config.common.redis_prefix);
+    let mode = client.mode();
+    let budget = stripe_api::Budget::new(redis_url, prefix, mode)?;
+    let priority = stripe_api::Priority::Backfill;
+    Ok(Some(Reconciler {
+        comparer: Comparer {
+            store: pipeline.store.clone(),
+            stripe: stripe_api::Budgeted::new(client, budget, priority, PATIENCE),
+            probe: Probe::new(redis_url, prefix)?,
+            mode,
+            expected: config.reconcile.stripe_account.clone(),
+            endpoint: config.reconcile.endpoint.clone(),
+        },
+        mender: Mender::new(redis_url, prefix, pipeline.clock.clone()),
+        settings: config.reconcile.clone(),
+        clock: pipeline.clock.clone(),
+    }))
+}
+
 /// What runs beside the events and is waited for: who reckons and asks Stripe until `reckoner_stop`, and who carries out
 /// jobs until the role is asked to stop, for what is cut off in mid-way looks like a death.
 fn spawn_background(
@@ -233,6 +262,9 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> Result<JoinSet<
     };
     let mut periodic = JoinSet::new();
     periodic.spawn(auditor.run(pipeline.stop.clone()));
+    if let Some(reconciler) = reconciler(config, pipeline)? {
+        periodic.spawn(reconciler.run(pipeline.stop.clone()));
+    }
     periodic.spawn(sweeper.run(pipeline.stop.clone()));
     periodic.spawn(watcher::watch(pipeline.store.clone(), pipeline.stop.clone()));
     let link = Link::new(&config.common.redis_url, RESPONSE_TIMEOUT)?;

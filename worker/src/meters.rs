@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::State;
 use domain::credits::{Problem, TransferKind};
+use domain::silence::Verdict;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use shared::metric::{FINE_SECONDS, Label, Metric, WAIT_SECONDS, WORK_SECONDS};
 use shared::telemetry::COMMIT_LATENCY;
@@ -35,6 +36,11 @@ pub(crate) const DRAINING: &str = "tollgate_worker_draining";
 pub(crate) const TIES_GUESSED: &str = "tollgate_ties_guessed_total";
 pub(crate) const DRIFT: &str = "tollgate_drift_total";
 pub(crate) const REFETCHES: &str = "tollgate_refetches_total";
+pub(crate) const COVERAGE_LAG: &str = "tollgate_coverage_lag_seconds";
+pub(crate) const COVERAGE_HOLES: &str = "tollgate_coverage_holes";
+pub(crate) const RECONCILE_AGE: &str = "tollgate_reconcile_age_seconds";
+pub(crate) const RECONCILED: &str = "tollgate_reconciled_events_total";
+pub(crate) const DELIVERY_VERDICTS: &str = "tollgate_delivery_verdicts";
 pub(crate) const RECKON_DURATION: &str = "tollgate_reckon_duration_seconds";
 pub(crate) const RECKONED: &str = "tollgate_reckoned_subjects_total";
 pub(crate) const MARKS_SET_ASIDE: &str = "tollgate_marks_set_aside_total";
@@ -184,6 +190,33 @@ pub const METRICS: &[Metric] = &[
         REFETCHES,
         "Objects that Stripe was asked for, by what came of it.",
         &[Label::of("outcome", || REFETCHED.to_vec())],
+    ),
+    Metric::gauge(
+        COVERAGE_LAG,
+        "How long ago that was up to which every event of Stripe's is here, of the account that is furthest behind; 0 while nothing is compared.",
+        &[],
+    ),
+    Metric::gauge(
+        COVERAGE_HOLES,
+        "Events of Stripe's that are not here: to be filled in, or gone from Stripe, too.",
+        &[Label::of("state", || vec!["open", "gone"])],
+    ),
+    Metric::gauge(
+        RECONCILE_AGE,
+        "How long ago Stripe's list of events was last compared, of the account where that is longest; 0 while nothing is compared.",
+        &[],
+    ),
+    Metric::counter(
+        RECONCILED,
+        "Events of Stripe's list that were missing, and those that were put into the queue for that.",
+        &[Label::of("outcome", || vec!["missing", "queued"])],
+    ),
+    Metric::gauge(
+        DELIVERY_VERDICTS,
+        "Accounts by why events arrive or do not.",
+        &[Label::of("verdict", || {
+            Verdict::ALL.map(Verdict::as_str).to_vec()
+        })],
     ),
     Metric::histogram(
         RECKON_DURATION,

@@ -9,13 +9,11 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use shared::entry::{Entry, Meta};
 use shared::envelope::{Envelope, Rendering};
+use store::coverage::ASKED_FOR;
 use store::{EventKey, SourceFacts, Wanted};
 
 use crate::read::ThinReference;
 use crate::resync;
-
-/// What stands in `events.endpoint` for an object that no endpoint received.
-pub const ENDPOINT: &str = "stripe-api";
 
 /// What a batch of events leaves open: objects that thin events only named, and guesses.
 #[must_use]
@@ -100,7 +98,7 @@ pub fn entry_of(key: &ObjectKey, object: &[u8], as_of: i64, now_ms: i64) -> Opti
     Some(Entry {
         meta: Meta {
             envelope,
-            endpoint: ENDPOINT.to_owned(),
+            endpoint: ASKED_FOR.to_owned(),
             received_at_ms: now_ms,
             mismatch: None,
             traceparent: None,

@@ -4,16 +4,20 @@
 use std::time::Duration;
 
 use domain::credits::{Problem, Target};
+use domain::silence::Verdict;
 use metrics::{counter, gauge, histogram};
 use shared::admin::Readiness;
 use shared::queue::{Pause, QueueError};
 use store::check::{LedgerGauges, RULES, Violation};
+use store::coverage::Coverage;
 use store::{Due, Sizes, Status, StoreError, UserChange};
+use stripe_api::FetchError;
 
 use crate::item::{Fate, Item};
 use crate::meters::{self, Outcome, STATUSES, meters};
 use crate::park::Failure;
 use crate::read::Reading;
+use crate::reconcile::{Listed, Trouble};
 use crate::told;
 
 /// A chunk is done.
@@ -307,6 +311,52 @@ pub(crate) fn not_refetched(due: &Due, error: &str) {
 pub(crate) fn refused(error: &str) {
     counter!(meters::REFETCHES, "outcome" => "refused").increment(1);
     tracing::error!("Stripe refuses STRIPE_API_KEY: {error}");
+}
+
+/// Events that Stripe has and we have not; so many of them were not known to be missing.
+pub(crate) fn missing(account: &str, new: u64, events: &[Listed]) {
+    if new == 0 {
+        return;
+    }
+    counter!(meters::RECONCILED, "outcome" => "missing").increment(new);
+    let last = events.first().map(Listed::id);
+    tracing::warn!(account, new, last, "Stripe has events that did not arrive");
+}
+
+/// So many of them were put into the queue.
+pub(crate) fn mended(events: u64) {
+    counter!(meters::RECONCILED, "outcome" => "queued").increment(events);
+}
+
+/// Stripe's list could not be compared.
+pub(crate) fn not_compared(account: &str, trouble: &Trouble) {
+    match trouble {
+        Trouble::WrongAccount { .. } | Trouble::Stripe(FetchError::Refused(_)) => {
+            tracing::error!(account, "Stripe's list of events cannot be compared: {trouble}");
+        }
+        _ => tracing::warn!(
+            account,
+            "Stripe's list of events is not compared, trying again: {trouble}"
+        ),
+    }
+}
+
+/// How far all accounts are: of what is late the latest is shown.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+pub(crate) fn coverage(all: &[Coverage]) {
+    let most = |of: fn(&Coverage) -> f64| all.iter().map(of).fold(0.0, f64::max);
+    gauge!(meters::COVERAGE_LAG).set(most(|it| it.lag));
+    gauge!(meters::RECONCILE_AGE).set(most(|it| it.age));
+    let sum = |of: fn(&Coverage) -> i64| all.iter().map(of).sum::<i64>() as f64;
+    gauge!(meters::COVERAGE_HOLES, "state" => "open").set(sum(|it| it.holes));
+    gauge!(meters::COVERAGE_HOLES, "state" => "gone").set(sum(|it| it.gone));
+    for verdict in Verdict::ALL.map(Verdict::as_str) {
+        let count = all
+            .iter()
+            .filter(|it| it.verdict.as_deref() == Some(verdict))
+            .count();
+        gauge!(meters::DELIVERY_VERDICTS, "verdict" => verdict).set(count as f64);
+    }
 }
 
 /// Something marked cannot be reckoned.

@@ -28,6 +28,10 @@ pub(crate) async fn watch(store: Store, stop: CancellationToken) {
                 Ok(sizes) => report::sizes(&sizes),
                 Err(error) => tracing::debug!(%error, "sizes are not known"),
             }
+            match store.coverages().await {
+                Ok(coverages) => report::coverage(&coverages),
+                Err(error) => tracing::debug!(%error, "coverage is not known"),
+            }
         }
         if look == 0 {
             match store.subscriptions_by_status().await {
