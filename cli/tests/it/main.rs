@@ -29,6 +29,7 @@ mod processes;
 mod queue;
 mod races;
 mod reckon;
+mod reconcile;
 mod refetch;
 mod reporting;
 mod scale_hint;

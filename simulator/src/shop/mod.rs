@@ -211,6 +211,12 @@ impl Shop {
         endpoint
     }
 
+    /// The webhook endpoints there are, by id.
+    #[must_use]
+    pub fn endpoint_ids(&self) -> Vec<String> {
+        self.model.each::<Endpoint>("").map(|it| it.id.clone()).collect()
+    }
+
     fn catalogue_of(&self, account: &str) -> &Catalogue {
         let connected = self.connected.iter().find(|it| it.account == account);
         connected.unwrap_or(self.model.catalogue())
