@@ -1,11 +1,9 @@
 //! Nothing arrives: because nothing happens, because the endpoint is off, or because somebody else answers.
 
-use std::time::Duration;
-
 use super::Town;
 
-/// Longer than `TOLLGATE_RECONCILE_SILENCE_SECONDS`; `created` counts whole seconds.
-const A_SILENCE: Duration = Duration::from_millis(2_100);
+/// Longer than `TOLLGATE_RECONCILE_SILENCE_SECONDS`, in Stripe's time, whose `created` counts whole seconds.
+const A_SILENCE: &str = "3";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn quiet_disabled_and_answered_by_others_are_told_apart() {
@@ -22,6 +20,7 @@ async fn quiet_disabled_and_answered_by_others_are_told_apart() {
     town.wait_until_all_is_here().await;
     town.turn_endpoint(true).await;
     town.wait_for_coverage(|it| !is("endpoint_disabled")(it)).await;
+    town.pass(A_SILENCE).await;
 
     // One moment in which events get lost is no silence; two, and nothing in between, are.
     town.lose("1").await;
@@ -29,7 +28,7 @@ async fn quiet_disabled_and_answered_by_others_are_told_apart() {
     town.wait_until_all_is_here().await;
     let hole = town.wait_for_coverage(|it| it.silence.is_some()).await;
     assert_ne!(hole.verdict.as_deref(), Some("answered_elsewhere"), "{hole:?}");
-    tokio::time::sleep(A_SILENCE).await;
+    town.pass(A_SILENCE).await;
     town.customers(1).await;
     town.wait_for_coverage(is("answered_elsewhere")).await;
     town.wait_until_all_is_here().await;
@@ -49,7 +48,7 @@ async fn an_ingest_that_cannot_be_reached_and_an_account_without_our_endpoint_ar
         town.wait_for_coverage(|it| it.looked_until.is_some()).await;
         town.post("/simulator/webhooks", &[("hold", "true")]).await;
         town.customers(1).await;
-        tokio::time::sleep(A_SILENCE).await;
+        town.pass(A_SILENCE).await;
         town.customers(1).await;
         town.wait_for_coverage(|it| it.verdict.as_deref() == Some(word))
             .await;
