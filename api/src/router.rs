@@ -16,8 +16,8 @@ use crate::idempotency::once;
 use crate::observe::observe;
 use crate::problem::{Kind, Problem};
 use crate::routes::{
-    admin, analytics, billing, checkout, corrections, credits, deads, events, failures, payments, portal,
-    refunds, reservations, resyncs, state, subscription, switches, teams,
+    admin, analytics, billing, checkout, corrections, coverage, credits, deads, events, failures, payments,
+    portal, refunds, reservations, resyncs, state, subscription, switches, teams,
 };
 use crate::throttle::throttle;
 
@@ -55,6 +55,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(corrections::withdraw_correction))
         .routes(routes!(resyncs::begin_resync))
         .routes(routes!(resyncs::resync))
+        .routes(routes!(coverage::coverage))
+        .routes(routes!(coverage::holes))
         .routes(routes!(failures::payment_failures))
         .routes(routes!(analytics::purchases))
         .routes(routes!(analytics::subscriptions))

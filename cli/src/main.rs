@@ -18,6 +18,7 @@ mod migrate;
 mod own;
 mod queue;
 mod reckon;
+mod reconcile;
 mod scale_hint;
 mod simulate;
 mod state;
@@ -108,6 +109,9 @@ enum Command {
     /// Say how many workers the queue wants now, and why
     #[command(after_help = scale_hint::HELP)]
     ScaleHint(scale_hint::Options),
+    /// Compare Stripe's list of events with what is here, and fill in what is not
+    #[command(after_help = reconcile::HELP)]
+    Reconcile(reconcile::Options),
     /// Mark everything, so that workers reckon all effects anew
     #[command(after_help = reckon::HELP)]
     Reckon(reckon::Options),
@@ -150,6 +154,7 @@ fn main() -> ExitCode {
         Command::Queue(options) => queue::main(&options),
         Command::Workers(options) => workers::main(&options),
         Command::ScaleHint(options) => scale_hint::main(&options),
+        Command::Reconcile(options) => reconcile::main(&options),
         Command::Reckon(options) => reckon::main(&options),
         Command::Idle(options) => idle::main(&options),
         Command::Bench(options) => bench::main(&options),

@@ -7,7 +7,7 @@ use domain::Policy;
 use shared::config::{self, Common, ConfigError, Env, Reader, Setting};
 use store::policy;
 
-use crate::reconciler::settings::{self, ReconcileSettings};
+use crate::reconcile::settings::{self, ReconcileSettings};
 use crate::sweeper::SWEEP_EVERY;
 
 const ADMIN_ADDR: &str = "TOLLGATE_WORKER_ADMIN_ADDR";

@@ -49,7 +49,7 @@ use shared::admin::{self, Readiness};
 use shared::clock::Clock;
 use shared::config::{ConfigError, Env, Setting};
 use shared::metric::Metric;
-use shared::queue::{Consumer, Leases, Link, Probe, QueueError, RESPONSE_TIMEOUT, survey};
+use shared::queue::{Consumer, Leases, Link, QueueError, RESPONSE_TIMEOUT, survey};
 use shared::role::Role;
 use shared::state_cache::StateCache;
 use store::{SchemaError, Store, StoreError};
@@ -202,23 +202,13 @@ fn reconciler(config: &WorkerConfig, pipeline: &Pipeline) -> Result<Option<Recon
     let (Some(settings), true) = (config.stripe.clone(), config.reconcile.is_on()) else {
         return Ok(None);
     };
-    let client = stripe_api::Client::new(settings, pipeline.clock.clone())?;
-    let (redis_url, prefix) = (&config.common.redis_url, &config.common.redis_prefix);
-    let mode = client.mode();
-    let budget = stripe_api::Budget::new(redis_url, prefix, mode)?;
-    let priority = stripe_api::Priority::Backfill;
+    let (common, clock) = (&config.common, pipeline.clock.clone());
+    let store = pipeline.store.clone();
     Ok(Some(Reconciler {
-        comparer: Comparer {
-            store: pipeline.store.clone(),
-            stripe: stripe_api::Budgeted::new(client, budget, priority, PATIENCE),
-            probe: Probe::new(redis_url, prefix)?,
-            mode,
-            expected: config.reconcile.stripe_account.clone(),
-            endpoint: config.reconcile.endpoint.clone(),
-        },
-        mender: Mender::new(redis_url, prefix, pipeline.clock.clone()),
+        comparer: Comparer::new(common, settings, &config.reconcile, store, clock.clone())?,
+        mender: Mender::new(common, clock.clone()),
         settings: config.reconcile.clone(),
-        clock: pipeline.clock.clone(),
+        clock,
     }))
 }
 

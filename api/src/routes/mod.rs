@@ -5,6 +5,7 @@ pub(crate) mod analytics;
 pub(crate) mod billing;
 pub(crate) mod checkout;
 pub(crate) mod corrections;
+pub(crate) mod coverage;
 pub(crate) mod credits;
 pub(crate) mod deads;
 pub(crate) mod events;

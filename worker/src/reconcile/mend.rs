@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use shared::clock::Clock;
+use shared::config::Common;
 use shared::queue::{Gate, Probe, Producer, Sharding};
 use stripe_api::FetchError;
 
@@ -27,10 +28,10 @@ pub struct Mender {
 impl Mender {
     /// Prepares one; nothing is connected yet.
     #[must_use]
-    pub fn new(redis_url: &str, prefix: &str, clock: Clock) -> Self {
+    pub fn new(common: &Common, clock: Clock) -> Self {
         Self {
-            redis_url: redis_url.to_owned(),
-            prefix: prefix.to_owned(),
+            redis_url: common.redis_url.clone(),
+            prefix: common.redis_prefix.clone(),
             clock,
             producer: None,
         }

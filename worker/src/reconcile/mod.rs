@@ -6,18 +6,30 @@ mod endpoints;
 mod listed;
 mod mend;
 mod pass;
+pub mod settings;
 mod span;
 
+use std::time::Duration;
+
+use shared::clock::Clock;
+use shared::config::Common;
 use shared::queue::{EnqueueError, Probe, QueueError};
 use store::coverage::Identity;
 use store::{Store, StoreError};
-use stripe_api::{Budgeted, FetchError, Mode};
+use stripe_api::{Budget, Budgeted, Client, FetchError, Mode, Priority};
 
 pub use endpoints::Ours;
 pub use listed::Listed;
 pub use mend::Mender;
 pub use pass::Pass;
 pub use span::{KEPT_SECONDS, OVERLAP_SECONDS, span};
+pub use stripe_api::{EventSpan as Span, Settings as StripeSettings, read_settings as read_stripe};
+
+use crate::WorkerError;
+use settings::ReconcileSettings;
+
+/// Longest wait of a request for its turn.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a pass ends early.
 #[derive(Debug, thiserror::Error)]
@@ -52,18 +64,40 @@ pub struct Comparer {
     /// The inbox.
     pub store: Store,
     /// Under the budget, and behind live traffic.
-    pub stripe: Budgeted,
+    stripe: Budgeted,
     /// The queue.
-    pub probe: Probe,
+    probe: Probe,
     /// What the key opens.
-    pub mode: Mode,
-    /// `TOLLGATE_STRIPE_ACCOUNT`.
-    pub expected: Option<String>,
-    /// `TOLLGATE_STRIPE_ENDPOINT`.
-    pub endpoint: Option<String>,
+    mode: Mode,
+    expected: Option<String>,
+    endpoint: Option<String>,
 }
 
 impl Comparer {
+    /// Prepares one; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`WorkerError`] for addresses that cannot be used.
+    pub fn new(
+        common: &Common,
+        stripe: stripe_api::Settings,
+        settings: &ReconcileSettings,
+        store: Store,
+        clock: Clock,
+    ) -> Result<Self, WorkerError> {
+        let client = Client::new(stripe, clock)?;
+        let mode = client.mode();
+        let budget = Budget::new(&common.redis_url, &common.redis_prefix, mode)?;
+        Ok(Self {
+            store,
+            stripe: Budgeted::new(client, budget, Priority::Backfill, PATIENCE),
+            probe: Probe::new(&common.redis_url, &common.redis_prefix)?,
+            mode,
+            expected: settings.stripe_account.clone(),
+            endpoint: settings.endpoint.clone(),
+        })
+    }
+
     /// Whose the key is, which must be who was asked about before, or who an operator says.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Stripe's list of events, compared with what is here: what is withheld is found by id and filled in, and silence has a
 //! reason.
 
+mod command;
 mod report;
 mod silence;
 

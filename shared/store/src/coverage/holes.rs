@@ -78,7 +78,7 @@ const SETTLE: &str = "
         OR EXISTS (SELECT FROM parked_events p WHERE (p.account, p.event_id) = ($1, h.event_id)))";
 
 const COLUMNS: &str =
-    "event_id, type, extract(epoch FROM created)::bigint, extract(epoch FROM found_at)::bigint, tries,
+    "event_id, type, extract(epoch FROM created)::bigint, floor(extract(epoch FROM found_at))::bigint, tries,
     last_error, extract(epoch FROM filled_at)::bigint, extract(epoch FROM gone_at)::bigint";
 
 impl Store {
@@ -221,8 +221,8 @@ pub(crate) async fn find(
     let sql = format!(
         "SELECT {COLUMNS} FROM coverage_holes
          WHERE account = $1 AND (NOT $2 OR filled_at IS NULL)
-           AND ($3::bigint IS NULL OR (extract(epoch FROM found_at)::bigint, event_id) < ($3, $4))
-         ORDER BY extract(epoch FROM found_at)::bigint DESC, event_id DESC LIMIT $5"
+           AND ($3::bigint IS NULL OR (floor(extract(epoch FROM found_at))::bigint, event_id) < ($3, $4))
+         ORDER BY floor(extract(epoch FROM found_at))::bigint DESC, event_id DESC LIMIT $5"
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(account)

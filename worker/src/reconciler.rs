@@ -1,8 +1,6 @@
 //! The loop that compares Stripe's list of events with what is here, for each account by one worker at a time: what is
 //! missing is written down and filled in, how far there is no hole is written down, and why nothing arrives.
 
-pub(crate) mod settings;
-
 use std::time::Duration;
 
 use domain::coverage::Comparison;
@@ -13,9 +11,9 @@ use store::StoreError;
 use store::coverage::{Coverage, Identity, NewHole, Round};
 use tokio_util::sync::CancellationToken;
 
+use crate::reconcile::settings::{Deed, ReconcileSettings};
 use crate::reconcile::{Comparer, KEPT_SECONDS, Listed, Mender, Ours, Pass, Trouble, span};
 use crate::report;
-use settings::{Deed, ReconcileSettings};
 
 /// How often to look for accounts that are due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
