@@ -77,7 +77,7 @@ impl Reconciler {
     async fn round(&mut self, before: &Coverage, lease: &str) -> Result<Round, Trouble> {
         let identity = self.comparer.identify(before.identity.as_ref()).await?;
         let ours = self.comparer.ours().await?;
-        let mut mended = self.mend_old(&before.account).await?;
+        let mut mended = self.mend_old(&before.account, lease).await?;
         let now = self.clock.unix_seconds();
         let begun = self.begin(&before.account, now).await?;
         let stretch = span(now, before.looked_until, begun);
@@ -86,12 +86,15 @@ impl Reconciler {
         let mut pass = Pass::new(&before.account, stretch, &ours, deaf, self.settings.grace, clock);
         while let Some(missing) = pass.next(&mut self.comparer).await? {
             mended += self.fill(&before.account, &missing).await?;
-            let store = &self.comparer.store;
-            if !store.keep_coverage(&before.account, lease, LEASE_SECONDS).await? {
-                return Err(Trouble::Lost);
-            }
+            self.keep(&before.account, lease).await?;
         }
         Ok(self.conclude(before, identity, &ours, &pass, deaf, mended))
+    }
+
+    async fn keep(&self, account: &str, lease: &str) -> Result<(), Trouble> {
+        let store = &self.comparer.store;
+        let is_ours = store.keep_coverage(account, lease, LEASE_SECONDS).await?;
+        is_ours.then_some(()).ok_or(Trouble::Lost)
     }
 
     /// What a round came to.
@@ -154,7 +157,7 @@ impl Reconciler {
     }
 
     /// Holes of earlier rounds: some are filled by now, others have to be tried again.
-    async fn mend_old(&mut self, account: &str) -> Result<u64, Trouble> {
+    async fn mend_old(&mut self, account: &str, lease: &str) -> Result<u64, Trouble> {
         let store = self.comparer.store.clone();
         store.settle_holes(account, SETTLED_MAX).await?;
         if self.settings.deed != Deed::Repair {
@@ -163,6 +166,7 @@ impl Reconciler {
         let mut mended = 0;
         for id in store.due_holes(account, TRIED_SECONDS, SINGLES_MAX).await? {
             mended += u64::from(self.mender.mend_one(&mut self.comparer, account, &id).await?);
+            self.keep(account, lease).await?;
         }
         report::mended(mended);
         Ok(mended)

@@ -95,6 +95,8 @@ impl Rig {
             ("TOLLGATE_REDIS_PREFIX", self.prefix.as_str()),
             ("TOLLGATE_REDIS_DURABILITY", "unsafe"),
             ("TOLLGATE_WORKER_ADMIN_ADDR", "127.0.0.1:0"),
+            // Who tries that out turns it on.
+            ("TOLLGATE_RECONCILE", "off"),
             ("TOLLGATE_INGEST_ADDR", "127.0.0.1:0"),
             ("TOLLGATE_INGEST_ADMIN_ADDR", "127.0.0.1:0"),
             ("STRIPE_WEBHOOK_SECRET", SECRET),

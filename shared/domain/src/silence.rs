@@ -214,7 +214,8 @@ mod tests {
     #[test]
     fn silence_is_what_came_after_the_last_that_arrived() {
         let (came, lost) = (|at| event(at, true), |at| event(at, false));
-        let cases: [(&[Compared], Option<Silence>, Option<Silence>, &str); 8] = [
+        type Case<'a> = (&'a [Compared], Option<Silence>, Option<Silence>, &'a str);
+        let cases: [Case<'_>; 8] = [
             (&[], None, None, "nothing happened"),
             (&[], Some(silence(5, 9)), Some(silence(5, 9)), "nothing new"),
             (&[came(20), lost(15)], None, None, "a hole is no silence"),

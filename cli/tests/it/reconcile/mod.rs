@@ -31,8 +31,9 @@ pub struct Town {
     _ingest: DropGuard,
 }
 
-/// Something that is asked of the past is asked every second, and nothing is waited for.
-const AT_ONCE: [(&str, &str); 3] = [
+/// Compared every second, and as soon as whole seconds allow.
+const AT_ONCE: [(&str, &str); 4] = [
+    ("TOLLGATE_RECONCILE", "repair"),
     ("TOLLGATE_RECONCILE_SECONDS", "1"),
     ("TOLLGATE_RECONCILE_GRACE_SECONDS", "1"),
     ("TOLLGATE_RECONCILE_SILENCE_SECONDS", "1"),
