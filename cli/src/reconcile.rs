@@ -127,13 +127,12 @@ async fn compare(
         .identify(known.and_then(|it| it.identity).as_ref())
         .await?;
     let ours = comparer.ours().await?;
-    let clock = Clock::system();
-    let oldest = clock.unix_seconds() - KEPT_SECONDS;
+    let oldest = ours.as_of - KEPT_SECONDS;
     let span = Span {
         since: options.since.div_euclid(SECOND_US).max(oldest),
         until: None,
     };
-    let mut pass = Pass::new(&options.account, span, &ours, 0, grace, clock);
+    let mut pass = Pass::new(&options.account, span, &ours, 0, grace, Clock::system());
     let mut missing: Vec<NewHole> = Vec::new();
     while let Some(page) = pass.next(comparer).await? {
         let holes: Vec<NewHole> = page.iter().map(Listed::hole).collect();

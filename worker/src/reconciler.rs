@@ -78,7 +78,7 @@ impl Reconciler {
         let identity = self.comparer.identify(before.identity.as_ref()).await?;
         let ours = self.comparer.ours().await?;
         let mut mended = self.mend_old(&before.account, lease).await?;
-        let now = self.clock.unix_seconds();
+        let now = ours.as_of;
         let begun = self.begin(&before.account, now).await?;
         let stretch = span(now, before.looked_until, begun);
         let deaf = deaf_until(before.deaf_until, before.endpoint, ours.state, ours.made_at, now);

@@ -113,13 +113,14 @@ impl Budgeted {
         self.retrieve_path(account, &format!("/v1/{EVENTS}/{id}")).await
     }
 
-    /// The platform's webhook endpoints, those for connected accounts among them.
+    /// The platform's webhook endpoints, those for connected accounts among them, and as of when: see [`Listed::as_of`].
     ///
     /// # Errors
     /// [`FetchError`].
-    pub async fn webhook_endpoints(&self) -> Result<Vec<WebhookEndpoint>, FetchError> {
+    pub async fn webhook_endpoints(&self) -> Result<(Vec<WebhookEndpoint>, i64), FetchError> {
         let listed: Listed = self.ask(&Request::webhook_endpoints()?).await?.try_into()?;
-        listed.items.iter().map(|body| read(body)).collect()
+        let endpoints: Result<_, _> = listed.items.iter().map(|body| read(body)).collect();
+        Ok((endpoints?, listed.as_of))
     }
 
     /// The account that the key belongs to.

@@ -211,6 +211,13 @@ impl Shop {
         endpoint
     }
 
+    /// The platform's events, by id, oldest first.
+    #[must_use]
+    pub fn event_ids(&self) -> Vec<String> {
+        let events = self.model.events(None);
+        events.iter().map(|event| event.id.clone()).collect()
+    }
+
     /// The webhook endpoints there are, by id.
     #[must_use]
     pub fn endpoint_ids(&self) -> Vec<String> {

@@ -18,12 +18,14 @@ pub struct Ours {
     pub made_at: Option<i64>,
     /// Types of events that are sent there, or `*`.
     pub enabled_events: Vec<String>,
+    /// When that was so, unix seconds by Stripe's clock, which is the one that events have.
+    pub as_of: i64,
 }
 
 impl Ours {
     /// Those an operator named, by id or address; otherwise those with a path of ingest's.
     #[must_use]
-    pub fn of(all: &[WebhookEndpoint], named: Option<&str>) -> Self {
+    pub fn of(all: &[WebhookEndpoint], named: Option<&str>, as_of: i64) -> Self {
         let ours: Vec<_> = all.iter().filter(|it| is_ours(it, named)).collect();
         let enabled: Vec<_> = ours.iter().filter(|it| it.status == ENABLED).copied().collect();
         let state = match (ours.is_empty(), enabled.is_empty()) {
@@ -42,6 +44,7 @@ impl Ours {
             state,
             made_at: told.iter().map(|it| it.created).min(),
             enabled_events,
+            as_of,
         }
     }
 }
@@ -95,7 +98,7 @@ mod tests {
             ),
             (&all[..], Some("https://shop.example/hook"), Absent, vec!["*"]),
         ] {
-            let ours = Ours::of(all, named);
+            let ours = Ours::of(all, named, 9);
             assert_eq!(
                 (ours.state, ours.enabled_events.clone()),
                 (state, types.iter().map(ToString::to_string).collect()),

@@ -116,8 +116,8 @@ impl Comparer {
     /// # Errors
     /// Stripe's.
     pub async fn ours(&self) -> Result<Ours, Trouble> {
-        let all = self.stripe.webhook_endpoints().await?;
-        Ok(Ours::of(&all, self.endpoint.as_deref()))
+        let (all, as_of) = self.stripe.webhook_endpoints().await?;
+        Ok(Ours::of(&all, self.endpoint.as_deref(), as_of))
     }
 }
 

@@ -21,7 +21,7 @@ async fn a_dry_run_names_what_is_missing_and_a_run_fills_it_in() {
     town.lose("0.3").await;
     town.customers(20).await;
     town.lose("0").await;
-    town.pass("3").await;
+    town.pass().await;
     let lost = town.lost();
     assert!(!lost.is_empty());
     let env = town.env(&[("TOLLGATE_RECONCILE", "off")]);
@@ -72,6 +72,7 @@ async fn staff_see_coverage_and_holes() {
     town.wait_for_coverage(|it| it.covered_until.is_some()).await;
     town.lose("1").await;
     town.customers(3).await;
+    town.pass().await;
     town.wait_until_all_is_here().await;
     town.wait_for_coverage(|it| it.holes == 0).await;
     let said = api.get(&admin(), path).await.body;

@@ -31,13 +31,15 @@ pub struct Town {
     _ingest: DropGuard,
 }
 
-/// Compared every second, and as soon as whole seconds allow.
+/// Compared every second. Grace is so long that everything has arrived that will; it passes at Stripe alone.
 const AT_ONCE: [(&str, &str); 4] = [
     ("TOLLGATE_RECONCILE", "repair"),
     ("TOLLGATE_RECONCILE_SECONDS", "1"),
-    ("TOLLGATE_RECONCILE_GRACE_SECONDS", "1"),
-    ("TOLLGATE_RECONCILE_SILENCE_SECONDS", "1"),
+    ("TOLLGATE_RECONCILE_GRACE_SECONDS", "60"),
+    ("TOLLGATE_RECONCILE_SILENCE_SECONDS", "30"),
 ];
+/// Longer than both, seconds.
+const A_WHILE: &str = "100";
 
 impl Town {
     pub async fn open() -> Self {
@@ -56,7 +58,7 @@ impl Town {
         let mut stripe = Api::serve(listener, shop, Limits::NONE);
         let secret = Secret::new(SECRET).expect("usable");
         let mut webhooks = Webhooks::new(&ingest_url, vec![secret]);
-        // Ingest may not be ready for the first: what comes late is filled in, and counts as not arrived.
+        // Ingest may not be ready for the first.
         webhooks.retry.first = Duration::from_millis(20);
         stripe.send_webhooks(webhooks).expect("an address");
         Self {
@@ -91,9 +93,16 @@ impl Town {
         }
     }
 
-    /// So many seconds pass at Stripe.
-    pub async fn pass(&self, seconds: &str) {
-        self.post("/simulator/clock", &[("advance", seconds)]).await;
+    /// So much time passes at Stripe that what happened before has arrived, or will not.
+    pub async fn pass(&self) {
+        self.post("/simulator/clock", &[("advance", A_WHILE)]).await;
+    }
+
+    /// Waits until so many events have arrived, and then until they can be judged.
+    pub async fn arrive(&self, events: i64) {
+        let arrived = "SELECT count(*) FROM events WHERE endpoint <> 'stripe-api'";
+        self.rig.wait_for_count(arrived, events).await;
+        self.pass().await;
     }
 
     /// From now on that share of events is answered by somebody else.
@@ -112,6 +121,11 @@ impl Town {
     /// Ids of events that were lost, as the simulated Stripe knows.
     pub fn lost(&self) -> BTreeSet<String> {
         self.stripe.shop().lost_webhooks().iter().cloned().collect()
+    }
+
+    /// Ids of all events, as the simulated Stripe knows.
+    pub fn told(&self) -> BTreeSet<String> {
+        self.stripe.shop().event_ids().into_iter().collect()
     }
 
     /// Ids of holes, as the table has them.
