@@ -7,6 +7,7 @@ use shared::config::{self, Common, ConfigError, Env, Reader, Setting};
 use store::policy;
 
 use crate::auth::{Algorithm, AuthConfig, KeySource, SECRET_BYTES_MIN};
+use crate::ops::{self, OpsConfig, Users};
 use crate::sales::{self, Sales};
 
 const ADDR: &str = "TOLLGATE_API_ADDR";
@@ -19,6 +20,8 @@ const ALGORITHM: &str = "TOLLGATE_API_JWT_ALGORITHM";
 const ISSUER: &str = "TOLLGATE_API_JWT_ISSUER";
 const AUDIENCE: &str = "TOLLGATE_API_JWT_AUDIENCE";
 const ROLE_CLAIM: &str = "TOLLGATE_API_JWT_ROLE_CLAIM";
+const OPS_USERS: &str = "TOLLGATE_API_OPS_USERS";
+const OPS_SECRET: &str = "TOLLGATE_API_OPS_SECRET";
 
 /// Settings beside the common ones.
 pub const SETTINGS: &[Setting] = &[
@@ -80,6 +83,18 @@ pub const SETTINGS: &[Setting] = &[
         about: "claim that says `user`, `service` or `admin`; a token without it is a user's",
     },
     Setting {
+        name: OPS_USERS,
+        default: "none",
+        about: "who may sign in to the ops page on the admin listener, each as `tollgate ops user` prints it, separated by \
+                commas or lines; or TOLLGATE_API_OPS_USERS_FILE. Without anybody there is no ops page",
+    },
+    Setting {
+        name: OPS_SECRET,
+        default: "made up at each start",
+        about: "secret that holds sessions of the ops page, 32 bytes or more, the same for all replicas; or \
+                TOLLGATE_API_OPS_SECRET_FILE",
+    },
+    Setting {
         name: stripe_api::API_KEY,
         default: "none",
         about: "key of Stripe's API that may write customers, Checkout sessions, payment intents, refunds and portal \
@@ -127,6 +142,8 @@ pub struct ApiConfig {
     pub policy: Policy,
     /// `TOLLGATE_CREDITS_LOW`.
     pub credits_low: i64,
+    /// `TOLLGATE_API_OPS_*`; `None`: there is no ops page.
+    pub ops: Option<OpsConfig>,
 }
 
 impl ApiConfig {
@@ -148,6 +165,7 @@ impl ApiConfig {
             sales: Sales::read(&mut reader),
             policy: policy::read(&mut reader),
             credits_low: policy::credits_low(&mut reader),
+            ops: ops(&mut reader),
         };
         if !config.account.is_empty() && !config.account.starts_with("acct_") {
             reader.problem(format!(
@@ -162,6 +180,23 @@ impl ApiConfig {
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
         reader.refuse_unknown("TOLLGATE_API_", &own);
         reader.finish(config)
+    }
+}
+
+fn ops(reader: &mut Reader<'_>) -> Option<OpsConfig> {
+    let secret = reader.secret(OPS_SECRET).map(String::into_bytes);
+    if secret.as_ref().is_some_and(|it| it.len() < ops::SECRET_BYTES_MIN) {
+        reader.problem(format!(
+            "{OPS_SECRET}: shorter than {} bytes",
+            ops::SECRET_BYTES_MIN
+        ));
+    }
+    match Users::parse(&reader.secret(OPS_USERS)?) {
+        Ok(users) => Some(OpsConfig { users, secret }),
+        Err(problem) => {
+            reader.problem(format!("{OPS_USERS}: {problem}"));
+            None
+        }
     }
 }
 

@@ -13,6 +13,8 @@
 //! | may they? | `caller.rs`, and Postgres itself: `store::api` | 403 |
 //! | do it | `routes/` | a [`problem::Problem`] |
 //!
+//! What staff look at and do in a browser is in `ops/`, on the admin listener.
+//!
 //! What is begun at Stripe is decided in `buying/` and done in `intents/`.
 
 mod app;
@@ -28,6 +30,7 @@ mod intents;
 mod memo;
 mod meters;
 mod observe;
+pub mod ops;
 pub mod problem;
 mod role;
 mod router;

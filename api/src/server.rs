@@ -13,7 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use shared::admin::{self, Readiness};
 use shared::limiter::Limiter;
-use shared::queue::QueueError;
+use shared::queue::{Probe, QueueError};
 use shared::state_cache::{StateCache, keeping};
 use store::api::{RoleProblem, Settlement};
 use store::{SchemaError, Store, StoreError};
@@ -29,6 +29,7 @@ use crate::config::ApiConfig;
 use crate::idempotency::KEPT_FOR;
 use crate::intents::finish;
 use crate::meters;
+use crate::ops::{self, Ops};
 use crate::router::{openapi, router};
 use crate::stripe::Stripe;
 use crate::switch::Switches;
@@ -90,6 +91,7 @@ pub struct Server {
     address: SocketAddr,
     admin_address: SocketAddr,
     app: App,
+    ops: Option<Ops>,
     metrics: PrometheusHandle,
 }
 
@@ -102,6 +104,7 @@ impl Server {
         meters::show_routes(&openapi());
         let (redis_url, prefix) = (&config.common.redis_url, &config.common.redis_prefix);
         let cache = StateCache::new(redis_url, prefix)?;
+        let probe = Probe::new(redis_url, prefix)?;
         let store = Store::for_api(&config.database_url, config.connections_max)?
             .telling_low_credits(config.credits_low)
             .with_state_cache(cache.clone());
@@ -124,6 +127,7 @@ impl Server {
             admin_listener,
             address,
             admin_address,
+            ops: config.ops.map(|it| Ops::new(it, app.clone(), probe)),
             app,
             metrics,
         })
@@ -135,6 +139,12 @@ impl Server {
         self.address
     }
 
+    /// Where the admin listener and the ops page are, with the port that was really taken.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
     /// Serves until `stop`; then stops accepting, finishes what is in flight, and returns.
     ///
     /// # Errors
@@ -142,7 +152,11 @@ impl Server {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ApiError> {
         let readiness = Readiness::waiting_for(&[STORE]);
         let mut beside = JoinSet::new();
-        let admin = admin::router(readiness.clone(), self.metrics);
+        let mut admin = admin::router(readiness.clone(), self.metrics);
+        if let Some(ops) = self.ops {
+            admin = admin.merge(ops::router(ops.clone()));
+            beside.spawn(ops::watch(ops));
+        }
         beside.spawn(async move {
             if let Err(error) = admin::serve(self.admin_listener, admin, CancellationToken::new()).await {
                 tracing::error!(%error, "the admin listener ended");

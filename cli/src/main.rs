@@ -15,6 +15,7 @@ mod http;
 mod idle;
 mod ledger;
 mod migrate;
+mod ops;
 mod own;
 mod queue;
 mod reckon;
@@ -73,6 +74,8 @@ enum Command {
     /// Serve the billing API: what users may do, their credits, corrections
     #[command(after_help = role_help("api", api::SETTINGS))]
     Api,
+    /// Say who may sign in to the ops page
+    Ops(ops::Options),
     /// Bring the database's schema up to date
     #[command(after_help = migrate::HELP)]
     Migrate(migrate::Options),
@@ -142,6 +145,7 @@ fn main() -> ExitCode {
         Command::Ingest => shared::role::run::<ingest::Ingest>(),
         Command::Worker => shared::role::run::<worker::Worker>(),
         Command::Api => shared::role::run::<api::Api>(),
+        Command::Ops(options) => ops::main(&options),
         Command::Migrate(options) => migrate::main(&options),
         Command::Catalog(options) => catalog::main(&options),
         Command::State(options) => state::main(&options),

@@ -19,6 +19,7 @@ pub mod suggest;
 pub mod telemetry;
 pub mod trace;
 pub mod unique;
+pub mod when;
 
 /// Of every role: bodies are taken apart into many small pieces, and often freed by another thread than the one that
 /// made them.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::api::AuditRow;
+use store::api::{Actor, AuditRow};
 use store::dead::{Cursor, Deed, Filter, Group, IDS_MAX, Job, Letter, LetterState, NewJob};
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,7 +18,7 @@ use crate::problem::{Kind, Problem};
 
 const SECOND_US: i64 = 1_000_000;
 /// Largest rate, letters a second.
-const RATE_MAX: i64 = 1_000_000;
+pub(crate) const RATE_MAX: i64 = 1_000_000;
 
 /// Which dead letters.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -249,7 +249,7 @@ impl From<Job> for DeadJob {
 
 impl LettersQuery {
     fn filter(&self, account: &str) -> Result<Filter, Problem> {
-        filter(Filter {
+        checked(Filter {
             account: account.to_owned(),
             state: state(self.discarded),
             ids: self.id.iter().cloned().collect(),
@@ -264,7 +264,7 @@ impl LettersQuery {
 
 impl DeadJobRequest {
     fn filter(&self, account: &str) -> Result<Filter, Problem> {
-        let asked = filter(Filter {
+        let asked = checked(Filter {
             account: account.to_owned(),
             state: state(self.discarded),
             ids: self.ids.clone(),
@@ -296,7 +296,7 @@ impl DeadJobRequest {
 }
 
 /// A filter whose words can be kept.
-fn filter(asked: Filter) -> Result<Filter, Problem> {
+pub(crate) fn checked(asked: Filter) -> Result<Filter, Problem> {
     if asked.ids.len() > IDS_MAX {
         return Err(Kind::INVALID.because(format!("ids: at most {IDS_MAX}")));
     }
@@ -354,7 +354,7 @@ pub(crate) async fn groups(
 ) -> Result<Json<DeadGroups>, Problem> {
     caller.require_service()?;
     let limit = limit(query.limit)?;
-    let filter = filter(Filter {
+    let filter = checked(Filter {
         account: caller.0.account.clone(),
         state: state(query.discarded),
         event_type: query.event_type,
@@ -412,10 +412,9 @@ async fn ask(
     let Some(why) = reason(Some(&request.reason))? else {
         return Err(Kind::INVALID.because("reason: say why"));
     };
-    let mut tx = app.store.begin_as(&caller.0).await?;
-    let counted = tx.dead().count(&filter).await?;
     if request.dry_run {
-        tx.commit().await?;
+        let mut tx = app.store.begin_reading_as(&caller.0).await?;
+        let counted = tx.dead().count(&filter).await?;
         return Ok((
             StatusCode::OK,
             Json(DeadJob {
@@ -431,12 +430,27 @@ async fn ask(
             }),
         ));
     }
+    let job = begin_job(app, &caller.0, deed, &filter, rate, why).await?;
+    Ok((StatusCode::ACCEPTED, Json(job.into())))
+}
+
+/// Makes a job, and writes down who asked for it. The caller has checked that they may.
+pub(crate) async fn begin_job(
+    app: &App,
+    actor: &Actor,
+    deed: Deed,
+    filter: &Filter,
+    rate: Option<u32>,
+    why: &str,
+) -> Result<Job, Problem> {
+    let mut tx = app.store.begin_as(actor).await?;
+    let counted = tx.dead().count(filter).await?;
     let new = NewJob {
         deed,
-        filter: &filter,
+        filter,
         rate,
         why,
-        actor: &caller.0.subject,
+        actor: &actor.subject,
         counted,
     };
     let job = tx.dead().open_job(new).await?;
@@ -449,7 +463,7 @@ async fn ask(
     })
     .await?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(job.into())))
+    Ok(job)
 }
 
 /// How far a replay or discarding is

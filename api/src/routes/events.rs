@@ -220,7 +220,7 @@ pub(super) fn time(seconds: Option<i64>) -> Result<Option<i64>, Problem> {
 }
 
 /// Where an earlier page ended.
-pub(super) fn cursor(text: Option<&str>) -> Result<Option<store::dead::Cursor>, Problem> {
+pub(crate) fn cursor(text: Option<&str>) -> Result<Option<store::dead::Cursor>, Problem> {
     let parsed = text.map(str::parse).transpose();
     parsed.map_err(|error| Kind::INVALID.because(format!("after: {error}")))
 }

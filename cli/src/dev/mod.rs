@@ -6,6 +6,7 @@
 
 mod demo;
 mod latency;
+mod ops;
 mod processes;
 mod progress;
 mod services;
@@ -80,6 +81,11 @@ struct Ready<'a> {
     worker_admin_urls: Vec<&'a str>,
     /// The API's, the same.
     api_admin_url: &'a str,
+    /// The ops page.
+    ops_url: String,
+    /// The password of `dev` there; absent where `TOLLGATE_API_OPS_USERS` says who may sign in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ops_password: Option<&'a str>,
     /// Base of the billing API; `/docs` describes it.
     api_url: &'a str,
     /// Where Stripe is played, with pages to pay on; absent where `STRIPE_API_KEY` names another.
@@ -191,6 +197,8 @@ fn announce(options: &Options, services: &Services, processes: &Processes, strip
             admin_url: &processes.admin_url,
             worker_admin_urls: processes.worker_admin_urls().collect(),
             api_admin_url: processes.api_admin_url(),
+            ops_url: ops_url(processes),
+            ops_password: services.ops.as_ref().map(|login| login.password.as_str()),
             api_url: &processes.api_url,
             stripe_url,
             api_token: services.tokens.as_ref().map(|tokens| tokens.token("admin")),
@@ -213,4 +221,9 @@ fn announce(options: &Options, services: &Services, processes: &Processes, strip
     if options.no_demo {
         answer(&summary::places(services, processes));
     }
+}
+
+/// Where the ops page is.
+fn ops_url(processes: &Processes) -> String {
+    format!("{}/ops", processes.api_admin_url())
 }

@@ -9,6 +9,7 @@ use shared::config::Env;
 use stack::{Process, Signal};
 use tokio::task::JoinHandle;
 
+use super::ops::OpsLogin;
 use super::services::Services;
 use super::{Options, progress};
 use crate::http;
@@ -313,6 +314,7 @@ fn api_settings(services: &Services, address: &str, admin_address: &str) -> Vec<
     if let Some(tokens) = &services.tokens {
         settings.extend(tokens.settings());
     }
+    settings.extend(services.ops.iter().flat_map(OpsLogin::settings));
     settings
 }
 

@@ -8,6 +8,7 @@ use shared::state_cache::StateCache;
 use stack::{Stack, StackError};
 use store::{SchemaError, Store};
 
+use super::ops::OpsLogin;
 use super::tokens::Tokens;
 use super::{Options, progress};
 
@@ -32,6 +33,8 @@ pub(super) struct Services {
     pub prefix: String,
     /// What tokens of the API are made with; `None` where the user's own issuer makes them.
     pub tokens: Option<Tokens>,
+    /// Who may sign in to the ops page; `None` where the user has named operators.
+    pub ops: Option<OpsLogin>,
     /// For looking.
     pub store: Store,
     /// For looking.
@@ -106,6 +109,7 @@ impl Services {
         Ok(Self {
             secret: Secret::new(secrets.split(',').next().unwrap_or_default())?,
             tokens: Tokens::unless_configured(env)?,
+            ops: OpsLogin::unless_configured(env)?,
             secrets,
             store: Store::new(&database_url, "tollgate-dev", CONNECTIONS_MAX)?,
             probe: Probe::new(&redis_url, &prefix)?,

@@ -66,12 +66,13 @@ pub(super) fn places(services: &Services, processes: &Processes) -> String {
         .map(|url| format!("{url}/metrics"))
         .collect();
     format!(
-        "\n  webhooks   {}\n  secret     {}\n  api        {}/docs\n  ingest     {}/readyz  {}/metrics\n  workers    {}\n  \
+        "\n  webhooks   {}\n  secret     {}\n  api        {}/docs\n  ops page   {}\n  ingest     {}/readyz  {}/metrics\n  workers    {}\n  \
          postgres   psql {}\n  redis      redis-cli -u {}\n  logs       {}\n\n  \
          Send one yourself (the signature is good for five minutes):\n\n{curl}\n{}",
         processes.ingest_url,
         services.secret.expose(),
         processes.api_url,
+        ops_page(services, processes),
         processes.admin_url,
         processes.admin_url,
         workers.join("  "),
@@ -91,4 +92,13 @@ fn ask(services: &Services, processes: &Processes) -> String {
             processes.api_url,
         )
     })
+}
+
+/// The ops page, and how to get in where we made the password up.
+fn ops_page(services: &Services, processes: &Processes) -> String {
+    let url = super::ops_url(processes);
+    services.ops.as_ref().map_or_else(
+        || url.clone(),
+        |login| format!("{url}   name {}, password {}", super::ops::NAME, login.password),
+    )
 }

@@ -22,6 +22,7 @@ mod idle;
 mod ledger;
 mod lives;
 mod metrics;
+mod ops;
 mod pause;
 #[cfg(feature = "planted-bugs")]
 mod planted;

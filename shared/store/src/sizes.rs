@@ -39,6 +39,19 @@ impl Store {
         })
     }
 
+    /// Events written into the inbox since Postgres began to count, of all accounts: for a rate. Reads no event.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn events_written(&self) -> Result<i64, StoreError> {
+        // Should the inbox be cut into partitions, they are what is counted.
+        let written = sqlx::query_scalar(
+            "SELECT coalesce(sum(n_tup_ins), 0)::bigint FROM pg_stat_user_tables
+             WHERE relid = 'events'::regclass OR relid IN (SELECT relid FROM pg_partition_tree('events'))",
+        );
+        Ok(written.fetch_one(self.pool()).await?)
+    }
+
     /// Subscriptions by Stripe's status. Reads all of them, so ask seldom.
     ///
     /// # Errors

@@ -49,6 +49,8 @@ const RETRIES: u32 = 20;
 /// An API in this process. Stops when dropped.
 pub struct Service {
     pub url: String,
+    /// Of the admin listener, where the ops page is.
+    pub admin_url: String,
     stop: CancellationToken,
     _guard: DropGuard,
     _task: JoinHandle<()>,
@@ -99,11 +101,13 @@ impl Service {
             .handle();
         let server = Server::bind(config, metrics).await.expect("free ports");
         let url = format!("http://{}", server.address());
+        let admin_url = format!("http://{}", server.admin_address());
         let stop = CancellationToken::new();
         let token = stop.clone();
         let task = tokio::spawn(async move { server.run(token).await.expect("it serves") });
         Self {
             url,
+            admin_url,
             stop: stop.clone(),
             _guard: stop.drop_guard(),
             _task: task,

@@ -151,6 +151,18 @@ impl Store {
             actor: actor.clone(),
         })
     }
+
+    /// Begins a transaction as `actor` in which Postgres refuses to write: for whoever only looks.
+    ///
+    /// # Errors
+    /// [`StoreError`] when no connection can be had.
+    pub async fn begin_reading_as(&self, actor: &Actor) -> Result<ActingTx, StoreError> {
+        let mut reading = self.begin_as(actor).await?;
+        sqlx::raw_sql("SET TRANSACTION READ ONLY")
+            .execute(reading.connection())
+            .await?;
+        Ok(reading)
+    }
 }
 
 impl ActingTx {

@@ -172,6 +172,27 @@ impl Dead<'_> {
         Ok(row.as_ref().map(job).transpose()?)
     }
 
+    /// Jobs, the newest first, at most `limit`: those before `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn jobs(
+        &mut self,
+        account: &str,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Job>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM dead_jobs WHERE account = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+        )))
+        .bind(account)
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *self.0)
+        .await?;
+        Ok(rows.iter().map(job).collect::<Result<_, _>>()?)
+    }
+
     /// Stops a job; false when it is not open. What it has done stays done.
     ///
     /// # Errors
