@@ -29,16 +29,20 @@ pub(super) enum Tab {
     Events,
     Dead,
     Jobs,
+    Queue,
+    Workers,
     Customers,
     Audit,
 }
 
 impl Tab {
-    const ALL: [(Self, &'static str, &'static str); 6] = [
+    const ALL: [(Self, &'static str, &'static str); 8] = [
         (Self::Overview, "/ops", "Overview"),
         (Self::Events, "/ops/events", "Events"),
         (Self::Dead, "/ops/dead-letters", "Dead letters"),
         (Self::Jobs, "/ops/jobs", "Jobs"),
+        (Self::Queue, "/ops/queue", "Queue"),
+        (Self::Workers, "/ops/workers", "Workers"),
         (Self::Customers, "/ops/customers", "Customers"),
         (Self::Audit, "/ops/audit-log", "Audit log"),
     ];

@@ -29,10 +29,12 @@ mod layout;
 mod overview;
 mod password;
 mod pulse;
+mod queue;
 mod search;
 mod session;
 mod sign_in;
 mod users;
+mod workers;
 
 use std::sync::Arc;
 
@@ -124,6 +126,8 @@ fn pages() -> Router<Ops> {
         .route("/ops/dead-letters", get(dead::page))
         .route("/ops/jobs", get(jobs::list))
         .route("/ops/job", get(jobs::page))
+        .route("/ops/queue", get(queue::page))
+        .route("/ops/workers", get(workers::page))
         .route("/ops/customers", get(customers::list))
         .route("/ops/customer", get(customers::page))
         .route("/ops/audit-log", get(audit::page))
@@ -131,10 +135,12 @@ fn pages() -> Router<Ops> {
 }
 
 /// Everything that can be done, and the least role that may.
-fn all_deeds() -> [(&'static str, OpsRole, MethodRouter<Ops>); 3] {
+fn all_deeds() -> [(&'static str, OpsRole, MethodRouter<Ops>); 5] {
     [
         ("/ops/replays", OpsRole::Operator, post(dead::replay)),
         ("/ops/jobs/stop", OpsRole::Operator, post(jobs::stop)),
+        ("/ops/queue/pause", OpsRole::Operator, post(queue::pause)),
+        ("/ops/queue/resume", OpsRole::Operator, post(queue::resume)),
         ("/ops/discards", OpsRole::Admin, post(dead::discard)),
     ]
 }

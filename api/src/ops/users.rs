@@ -13,7 +13,7 @@ const NAME_CHARS_MAX: usize = 64;
 pub enum OpsRole {
     /// Look, but for the bodies of events.
     Reader,
-    /// Replay, stop jobs, read bodies.
+    /// Replay, stop jobs, pause the queue, read bodies.
     Operator,
     /// Discard, too: what nobody waits for any more may be money.
     Admin,

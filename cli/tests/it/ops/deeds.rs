@@ -6,9 +6,11 @@ use super::{Visitor, fingerprint, mend, set_aside, start};
 use crate::support::{Rig, wait_for};
 
 /// Everything a form can do, with what it would need.
-const DEEDS: [(&str, &[(&str, &str)]); 3] = [
+const DEEDS: [(&str, &[(&str, &str)]); 5] = [
     ("/ops/replays", &[("scope", "all"), ("why", "a test")]),
     ("/ops/jobs/stop", &[("id", "1")]),
+    ("/ops/queue/pause", &[("why", "a test")]),
+    ("/ops/queue/resume", &[("why", "a test")]),
     ("/ops/discards", &[("scope", "all"), ("why", "a test")]),
 ];
 

@@ -2,6 +2,7 @@
 
 mod deeds;
 mod pages;
+mod queue;
 mod sign_in;
 
 use std::sync::LazyLock;

@@ -4,11 +4,13 @@ use super::{PASSWORD, Visitor, start};
 use crate::api::Service;
 use crate::support::Rig;
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 8] = [
     "/ops",
     "/ops/events",
     "/ops/dead-letters",
     "/ops/jobs",
+    "/ops/queue",
+    "/ops/workers",
     "/ops/customers",
     "/ops/audit-log",
 ];
