@@ -14,6 +14,8 @@ pub enum Software {
     Postgres,
     /// Who looks at metrics; only tests need it.
     Prometheus,
+    /// Who looks at the ops page; only tests need it.
+    Chromium,
 }
 
 impl Software {
@@ -24,6 +26,7 @@ impl Software {
             Self::Redis => "REDIS_URL",
             Self::Postgres => "DATABASE_URL",
             Self::Prometheus => "PROMETHEUS_URL",
+            Self::Chromium => "PATH",
         }
     }
 
@@ -33,6 +36,7 @@ impl Software {
             Self::Redis => "redis",
             Self::Postgres => "postgres",
             Self::Prometheus => "prometheus",
+            Self::Chromium => "chromium",
         }
     }
 
@@ -53,6 +57,11 @@ impl Software {
                    Fedora, RHEL:    sudo dnf install golang-github-prometheus\n  \
                    macOS:           brew install prometheus"
             }
+            Self::Chromium => {
+                "  Debian, Ubuntu:  sudo apt-get install chromium-headless-shell\n  \
+                   Fedora, RHEL:    sudo dnf install chromium-headless\n  \
+                   macOS:           brew install chromium"
+            }
         }
     }
 }
@@ -63,6 +72,7 @@ impl fmt::Display for Software {
             Self::Redis => "Redis",
             Self::Postgres => "Postgres",
             Self::Prometheus => "Prometheus",
+            Self::Chromium => "Chromium",
         })
     }
 }

@@ -62,11 +62,11 @@ pub(crate) fn library_path(tree: &Path) -> OsString {
     let mut dirs = Vec::new();
     for lib in [tree.join("usr/lib"), tree.join("lib")] {
         let entries = fs::read_dir(&lib).into_iter().flatten().flatten();
-        dirs.extend(
-            entries
-                .map(|entry| entry.path())
-                .filter(|dir| dir.to_string_lossy().contains("-linux-")),
-        );
+        let of_this_machine = entries
+            .map(|entry| entry.path())
+            .filter(|dir| dir.to_string_lossy().contains("-linux-"));
+        // PulseAudio finds its own parts by a path of an installed one.
+        dirs.extend(of_this_machine.flat_map(|dir| [dir.join("pulseaudio"), dir]));
         dirs.push(lib);
     }
     std::env::join_paths(dirs).unwrap_or_default()
@@ -264,6 +264,7 @@ impl Apt<'_> {
         match software {
             Software::Redis => return Ok(vec!["redis-server".to_owned(), "redis-tools".to_owned()]),
             Software::Prometheus => return Ok(vec!["prometheus".to_owned()]),
+            Software::Chromium => return Ok(vec!["chromium-headless-shell".to_owned()]),
             Software::Postgres => {}
         }
         let mut command = self.command("apt-cache");

@@ -18,6 +18,8 @@ const OLDEST_REDIS: Version = Version { major: 6, minor: 2 };
 const OLDEST_POSTGRES: Version = Version { major: 14, minor: 0 };
 /// `promtool check metrics` and unit tests of rules, as they are used here.
 const OLDEST_PROMETHEUS: Version = Version { major: 2, minor: 40 };
+/// What Debian had two years ago; the ops page asks for nothing newer.
+const OLDEST_CHROMIUM: Version = Version { major: 123, minor: 0 };
 /// Asking a program for its version reads one file; a cold disk may be slow.
 const VERSION_LIMIT: Duration = Duration::from_secs(20);
 /// Directories whose children, one per Postgres version, hold `bin`.
@@ -171,6 +173,8 @@ fn fetched(
 
 fn in_tree(wanted: &Wanted<'_>, tree: &Path, tried: &mut Vec<String>) -> Option<Program> {
     let mut dirs = subdirs(&tree.join("usr/lib/postgresql"), "bin");
+    // What is in `usr/bin` calls this by a path of an installed one.
+    dirs.push(tree.join("usr/lib/chromium"));
     dirs.push(tree.join("usr/bin"));
     first_usable(
         wanted,
@@ -235,6 +239,7 @@ fn suits(wanted: &Wanted<'_>, version: Version) -> Result<(), String> {
         Software::Redis => OLDEST_REDIS,
         Software::Postgres => OLDEST_POSTGRES,
         Software::Prometheus => OLDEST_PROMETHEUS,
+        Software::Chromium => OLDEST_CHROMIUM,
     };
     if version < oldest {
         return Err(format!("version {version} is older than {oldest}"));
@@ -272,6 +277,12 @@ fn server_names(software: Software) -> &'static [&'static str] {
         Software::Redis => &["redis-server", "valkey-server"],
         Software::Postgres => &["postgres"],
         Software::Prometheus => &["prometheus"],
+        Software::Chromium => &[
+            "chromium-headless-shell",
+            "chromium",
+            "chromium-browser",
+            "google-chrome",
+        ],
     }
 }
 
@@ -367,6 +378,7 @@ mod tests {
                 (7, 0),
             ),
             ("prometheus, version 2.42.0+ds (branch: debian/sid)\n", (2, 42)),
+            ("Chromium 156.0.8078.79 built on Debian\n", (156, 0)),
             (
                 "Valkey server v=8.1.1 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64\n",
                 (8, 1),

@@ -14,6 +14,7 @@
 //! What already listens on 5432 or 6379 is never touched. Servers never run as root: root runs them
 //! as `postgres` or `nobody`. Everything here blocks; call it from a plain thread or `spawn_blocking`.
 
+mod chromium;
 mod dir;
 mod disk;
 mod error;
@@ -34,6 +35,7 @@ mod user;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+pub use chromium::Chromium;
 pub use disk::no_disk;
 pub use error::{Software, StackError};
 pub use find::Sources;
