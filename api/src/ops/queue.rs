@@ -108,7 +108,7 @@ fn shards(survey: &[(u16, Survey)], roster: &Roster) -> Markup {
         "Oldest",
         "Reader",
     ];
-    table("Shards", &heads, &rows)
+    table("What waits in each shard", &heads, &rows)
 }
 
 /// Written down before it is done: what Redis does cannot be taken back with the row.

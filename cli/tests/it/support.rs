@@ -1,5 +1,6 @@
 //! What tests stand on.
 
+pub mod browser;
 pub mod copies;
 pub mod crew;
 pub mod http;

@@ -1,8 +1,10 @@
 //! The ops page, as a browser without scripts would use it. With a real browser: `browser.rs`.
 
+mod browser;
 mod deeds;
 mod pages;
 mod queue;
+mod screenshots;
 mod sign_in;
 
 use std::sync::LazyLock;
