@@ -59,3 +59,19 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 pub(crate) fn line(name: &str, role: OpsRole, password: &str) -> Result<String, String> {
     Ok(User::new(name, role, &hashed(password)?)?.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use api::ops::Users;
+
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_what_the_api_takes() {
+        let printed = line("ann", OpsRole::Operator, "correct horse battery").expect("usable");
+        assert!(printed.starts_with("ann:operator:") && !printed.contains("horse"));
+        assert!(Users::parse(&printed).is_ok());
+        assert!(line("a b", OpsRole::Reader, "correct horse battery").is_err());
+        assert!(line("ann", OpsRole::Reader, "short").is_err());
+    }
+}

@@ -8,6 +8,7 @@ use store::api::Deed;
 use super::fault::Fault;
 use super::form::address;
 use super::gate::Visitor;
+use super::layout::Head::Text;
 use super::layout::{self, Freshness, PAGE_ROWS, Page, Tab, more, nothing, seconds, table};
 use super::{Asked, Ops};
 use crate::caller::checked_id;
@@ -66,7 +67,13 @@ fn rows(deeds: &[Deed]) -> Markup {
     };
     table(
         "Deeds, the newest first",
-        &["When (UTC)", "Who", "What", "About", "Why"],
+        &[
+            Text("When (UTC)"),
+            Text("Who"),
+            Text("What"),
+            Text("About"),
+            Text("Why"),
+        ],
         &rows,
     )
 }

@@ -11,6 +11,7 @@ use store::api::{UserEvent, UserFilter, UserLine};
 use super::fault::Fault;
 use super::form::address;
 use super::gate::Visitor;
+use super::layout::Head::{Number, Text};
 use super::layout::{
     self, Freshness, PAGE_ROWS, Page, Tab, Tone, badge, event_link, more, nothing, seconds, status, table,
     time,
@@ -83,7 +84,11 @@ fn users(lines: &[UserLine]) -> Markup {
             }
         }
     };
-    table("Users", &["User", "Email", "State", "Credits"], &rows)
+    table(
+        "Users",
+        &[Text("User"), Text("Email"), Text("State"), Number("Credits")],
+        &rows,
+    )
 }
 
 /// One customer.
@@ -177,7 +182,14 @@ fn ledger(history: &History) -> Markup {
     };
     table(
         "Credits, the newest first",
-        &["When (UTC)", "Kind", "Credits", "Balance", "Source", "Reason"],
+        &[
+            Text("When (UTC)"),
+            Text("Kind"),
+            Number("Credits"),
+            Number("Balance"),
+            Text("Source"),
+            Text("Reason"),
+        ],
         &rows,
     )
 }
@@ -196,7 +208,13 @@ fn user_events(events: &[UserEvent]) -> Markup {
     };
     table(
         "Events",
-        &["Event", "Type", "Object", "Outcome", "Received (UTC)"],
+        &[
+            Text("Event"),
+            Text("Type"),
+            Text("Object"),
+            Text("Outcome"),
+            Text("Received (UTC)"),
+        ],
         &rows,
     )
 }

@@ -9,6 +9,7 @@ use store::dead::{Cursor, Deed, Filter, Group, Letter, LetterState};
 use super::fault::Fault;
 use super::form::{Form, address};
 use super::gate::Visitor;
+use super::layout::Head::{Number, Text};
 use super::layout::{
     self, Freshness, PAGE_ROWS, Page, Tab, event_link, form_token, more, nothing, status, table, time,
 };
@@ -173,7 +174,14 @@ fn causes(query: &Query, groups: &[Group]) -> Markup {
     };
     table(
         "Causes, the most frequent first",
-        &["Letters", "Cause", "Type", "First (UTC)", "Last (UTC)", "More"],
+        &[
+            Number("Letters"),
+            Text("Cause"),
+            Text("Type"),
+            Text("First (UTC)"),
+            Text("Last (UTC)"),
+            Text("More"),
+        ],
         &rows,
     )
 }
@@ -197,13 +205,13 @@ fn work_form(visitor: &Visitor, query: &Query, found: &Found) -> Markup {
         }
     };
     let heads = [
-        "Choose",
-        "Event",
-        "Type",
-        "Cause",
-        "Deliveries",
-        "Replays",
-        "Set aside (UTC)",
+        Text("Choose"),
+        Text("Event"),
+        Text("Type"),
+        Text("Cause"),
+        Number("Deliveries"),
+        Number("Replays"),
+        Text("Set aside (UTC)"),
     ];
     let heads = if may { &heads[..] } else { &heads[1..] };
     html! {

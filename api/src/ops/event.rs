@@ -8,6 +8,7 @@ use store::events::{EventLine, Moment, Story, What};
 use super::fault::Fault;
 use super::form::address;
 use super::gate::Visitor;
+use super::layout::Head::Text;
 use super::layout::{self, Freshness, Page, Tab, Tone, badge, nothing, span, status, table, time};
 use super::users::OpsRole;
 use super::{Asked, Ops, dead, events};
@@ -121,7 +122,7 @@ fn changes(story: &Story) -> Markup {
             tr { td { (change.table) } td.id { (change.key) } td { (change.today) } }
         }
     };
-    table("Rows", &["Table", "Key", "Today"], &rows)
+    table("Rows", &[Text("Table"), Text("Key"), Text("Today")], &rows)
 }
 
 /// JSON for people; anything else as it is.

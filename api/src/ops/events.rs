@@ -8,6 +8,7 @@ use store::events::{EventLine, EventPage};
 use super::fault::Fault;
 use super::form::address;
 use super::gate::Visitor;
+use super::layout::Head::Text;
 use super::layout::{self, Freshness, PAGE_ROWS, Page, Tab, event_link, more, nothing, status, table, time};
 use super::search::{QUALIFIERS, filter};
 use super::{Asked, Ops};
@@ -94,7 +95,13 @@ pub(super) fn rows(events: &[EventLine]) -> Markup {
     };
     table(
         "Events",
-        &["Event", "Type", "Object", "Outcome", "Received (UTC)"],
+        &[
+            Text("Event"),
+            Text("Type"),
+            Text("Object"),
+            Text("Outcome"),
+            Text("Received (UTC)"),
+        ],
         &rows,
     )
 }

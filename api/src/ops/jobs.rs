@@ -11,6 +11,7 @@ use store::dead::{Job, JobState};
 use super::fault::Fault;
 use super::form::{Form, address};
 use super::gate::Visitor;
+use super::layout::Head::Text;
 use super::layout::{self, Freshness, PAGE_ROWS, Page, Tab, form_token, more, nothing, status, table, time};
 use super::users::OpsRole;
 use super::{Asked, Ops};
@@ -67,7 +68,13 @@ fn rows(jobs: &[Job]) -> Markup {
     };
     table(
         "Jobs, the newest first",
-        &["Job", "State", "Progress", "Asked for by", "When (UTC)"],
+        &[
+            Text("Job"),
+            Text("State"),
+            Text("Progress"),
+            Text("Asked for by"),
+            Text("When (UTC)"),
+        ],
         &rows,
     )
 }

@@ -174,7 +174,8 @@ pub(super) fn span(ms: u64) -> String {
         0 => format!("{ms} ms"),
         1..=119 => format!("{seconds} s"),
         120..=7_199 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3_600),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 
@@ -193,13 +194,26 @@ pub(super) fn more(path: &str, query: &[(&str, &str)], next: Option<&str>) -> Ma
     }
 }
 
+/// The head of a column.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Head {
+    Text(&'static str),
+    /// Of numbers, which end at one edge.
+    Number(&'static str),
+}
+
 /// A table in a box that scrolls by itself, where a screen is too narrow.
-pub(super) fn table(caption: &str, heads: &[&str], rows: &Markup) -> Markup {
+pub(super) fn table(caption: &str, heads: &[Head], rows: &Markup) -> Markup {
     html! {
         div.scroll role="region" aria-label=(caption) tabindex="0" {
             table {
                 caption.unseen { (caption) }
-                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                thead { tr { @for head in heads {
+                    @match head {
+                        Head::Text(name) => th scope="col" { (name) },
+                        Head::Number(name) => th.number scope="col" { (name) },
+                    }
+                } } }
                 tbody { (rows) }
             }
         }

@@ -10,6 +10,7 @@ use super::chart::Chart;
 use super::fault::Fault;
 use super::form::address;
 use super::gate::Visitor;
+use super::layout::Head::{Number, Text};
 use super::layout::{self, Freshness, Page, Tab, nothing, span, status, table, time};
 use super::pulse::{LOOKS_MAX, Look, rates};
 use super::{Ops, events};
@@ -131,6 +132,12 @@ fn causes(groups: &[Group]) -> Markup {
             }
         }
     };
-    let heads = ["Letters", "Cause", "Type", "Last", "More"];
+    let heads = [
+        Number("Letters"),
+        Text("Cause"),
+        Text("Type"),
+        Text("Last"),
+        Text("More"),
+    ];
     table("Causes with the most dead letters", &heads, &rows)
 }

@@ -16,6 +16,7 @@ use super::Ops;
 use super::fault::Fault;
 use super::form::Form;
 use super::gate::Visitor;
+use super::layout::Head::{Number, Text};
 use super::layout::{self, Freshness, Page, Tab, Tone, badge, form_token, nothing, span, table, time};
 use super::users::OpsRole;
 use crate::problem::{Kind, Problem};
@@ -101,12 +102,12 @@ fn shards(survey: &[(u16, Survey)], roster: &Roster) -> Markup {
         }
     };
     let heads = [
-        "Shard",
-        "Waiting",
-        "In hands",
-        "For a newer build",
-        "Oldest",
-        "Reader",
+        Number("Shard"),
+        Number("Waiting"),
+        Number("In hands"),
+        Number("For a newer build"),
+        Text("Oldest"),
+        Text("Reader"),
     ];
     table("What waits in each shard", &heads, &rows)
 }

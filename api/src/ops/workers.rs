@@ -7,6 +7,7 @@ use shared::queue::roster::{Roster, WorkerSeen};
 use super::Ops;
 use super::fault::Fault;
 use super::gate::Visitor;
+use super::layout::Head::{Number, Text};
 use super::layout::{self, Freshness, Page, Tab, Tone, badge, nothing, span, table};
 use super::queue::away;
 
@@ -44,13 +45,13 @@ fn rows(roster: &Roster) -> Markup {
         }
     };
     let heads = [
-        "Worker",
-        "State",
-        "Seen",
-        "Shards",
-        "Events in hands",
-        "Slots",
-        "Build",
+        Text("Worker"),
+        Text("State"),
+        Text("Seen"),
+        Text("Shards"),
+        Number("Events in hands"),
+        Number("Slots"),
+        Text("Build"),
     ];
     table("Workers", &heads, &rows)
 }

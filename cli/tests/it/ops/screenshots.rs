@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use bytes::Bytes;
 use shared::clock::Clock;
@@ -17,6 +18,8 @@ use crate::support::browser::Browser;
 const EVENTS: usize = 300;
 /// The window.
 const SIZE: (u32, u32) = (1280, 860);
+/// Time for the charts to look.
+const BETWEEN: Duration = Duration::from_secs(6);
 /// How long they reach back, seconds.
 const DAYS: i64 = 30 * 86_400;
 
@@ -29,24 +32,33 @@ async fn pictures() {
     let traffic = plan.traffic();
     let bodies: Vec<Bytes> = traffic.distinct().map(|event| event.body.clone()).collect();
     let api = start(&rig).await;
-    let worker = rig.worker();
-    for some in bodies.chunks(bodies.len() / 8) {
+    // Some pile up before a worker comes.
+    let (before, after) = bodies.split_at(EVENTS / 2);
+    for some in before.chunks(EVENTS / 6) {
         rig.enqueue(some).await;
-        rig.wait_until_drained().await;
-        tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+        tokio::time::sleep(BETWEEN).await;
     }
+    let worker = rig.worker();
+    for some in after.chunks(EVENTS / 8) {
+        rig.enqueue(some).await;
+        tokio::time::sleep(BETWEEN).await;
+    }
+    rig.wait_until_drained().await;
     let Some(mut browser) = sign_in(&api, "admin").await else {
         return;
     };
     browser.resize(SIZE.0, SIZE.1).await;
     let user = "SELECT id FROM users ORDER BY (SELECT count(*) FROM customer_users m WHERE m.user_id = users.id) DESC, id LIMIT 1";
     let user = rig.text(user).await.expect("somebody");
+    let told =
+        "SELECT id FROM events WHERE type = 'customer.subscription.updated' AND status = 'applied' LIMIT 1";
+    let event = rig.text(told).await.expect("one");
     let cause = fingerprint(&rig).await;
     for (name, scheme, path) in [
         ("overview", "light", "/ops".to_owned()),
         ("overview-dark", "dark", "/ops".to_owned()),
         ("events", "light", "/ops/events?q=type:invoice.*".to_owned()),
-        ("event", "light", "/ops/event?id=evt_bad".to_owned()),
+        ("event", "light", format!("/ops/event?id={event}")),
         (
             "dead-letters",
             "light",
