@@ -1,7 +1,7 @@
 //! What the database itself refuses, whatever a handler forgets.
 
 use domain::credits::Owner;
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use store::Store;
 use store::api::{Actor, ActorRole};
 
@@ -134,7 +134,7 @@ async fn the_apis_role_cannot_write_what_follows_from_events() {
         "INSERT INTO marks (account, kind, object_id) VALUES ('', 'user', 'ann')",
         "UPDATE audit_log SET reason = 'another'",
         "UPDATE parked_events SET state = 'discarded'",
-        "UPDATE dead_jobs SET state = 'done'",
+        "UPDATE dead_jobs SET done = 9",
         "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
         "ALTER ROLE tollgate_api BYPASSRLS",
         "CREATE TABLE mine ()",
@@ -217,4 +217,40 @@ async fn a_role_that_does_not_protect_is_refused() {
     let store = rig.store();
     let error = store.check_api_role().await.expect_err("a superuser").to_string();
     assert!(error.contains("bypass row-level security"), "{error}");
+}
+
+#[tokio::test]
+async fn staff_may_stop_a_replay_and_nothing_else() {
+    let rig = Rig::new().await;
+    let login = api_login(&rig).await;
+    let mut connection = PgConnection::connect(&login).await.expect("it may log in");
+    rig.execute(
+        "INSERT INTO dead_jobs (account, deed, of_state, ids, until, why, actor, counted)
+         VALUES ('', 'replay', 'waiting', '{}', now(), 'x', 'x', 0)",
+    )
+    .await;
+    let stopped = "SELECT count(*) FROM dead_jobs WHERE state = 'stopped'";
+    for (role, state, outcome) in [
+        ("admin", "done", Err("row-level security")),
+        ("service", "stopped", Ok(0)),
+        ("admin", "stopped", Ok(1)),
+        // What is over is over.
+        ("admin", "stopped", Ok(1)),
+    ] {
+        let sql = format!(
+            "SELECT set_config('tollgate.actor_account', '', true), set_config('tollgate.actor_role', '{role}', true);
+             UPDATE dead_jobs SET state = '{state}', finished_at = now()"
+        );
+        let result = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+        match outcome {
+            Err(said) => assert!(
+                result.expect_err(role).to_string().contains(said),
+                "{role} {state}"
+            ),
+            Ok(count) => {
+                result.expect("nothing to refuse");
+                assert_eq!(rig.count(stopped).await, count, "{role} {state}");
+            }
+        }
+    }
 }

@@ -73,7 +73,8 @@ async fn whoever_guesses_has_to_wait() {
     let api = start(&rig).await;
     let nobody = Visitor::nobody(&api);
     let mut answers = Vec::new();
-    for _ in 0..7 {
+    // Some more than are allowed at once: on a slow machine some are allowed again meanwhile.
+    while answers.len() < 40 && !answers.contains(&429) {
         let fields = [("name", "admin"), ("password", "guess")];
         answers.push(nobody.post("/ops/sign-in", &fields).await.status);
     }
