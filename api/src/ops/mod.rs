@@ -8,7 +8,7 @@
 //! | a form from this very site? | `gate.rs` | 403 |
 //! | who is it? (cookie) | `gate.rs`, `session.rs` | to the sign-in page |
 //! | is the form theirs? (token) | `gate.rs` | 403 |
-//! | may they? | `gate.rs`: [`deeds`] | 403 |
+//! | may they? | `gate.rs`: `deeds` | 403 |
 //! | show or do it | a page's file | `fault.rs` |
 //!
 //! Pages ask what the API's own routes ask, as staff; nothing here knows SQL. Whoever only looks does so in
