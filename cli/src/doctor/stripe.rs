@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use shared::clock::Clock;
 use shared::config::{Env, Reader};
 use simulator::ApiVersion;
-use stripe_api::{Client, FetchError, Fetched, Listed, Request};
+use stripe_api::{Client, FetchError, Fetched, Listed, Request, WebhookEndpoint};
 use worker::EVENT_TYPES;
 
 use super::clocks;
@@ -20,16 +19,6 @@ const NEWEST: ApiVersion = ApiVersion::V2026_10_28Endive;
 const EVERYTHING: &str = "*";
 /// Types that are named in a finding; of more, the number.
 const NAMED_MAX: usize = 12;
-
-/// An endpoint as Stripe has it.
-#[derive(Debug, Clone, Deserialize)]
-struct Endpoint {
-    url: String,
-    status: String,
-    /// None: the account's own.
-    api_version: Option<String>,
-    enabled_events: Vec<String>,
-}
 
 pub(super) async fn examine(env: &Env, clock: &Clock, url: Option<&str>) -> Vec<Finding> {
     let mut reader = Reader::new(env);
@@ -66,10 +55,9 @@ pub(super) async fn examine(env: &Env, clock: &Clock, url: Option<&str>) -> Vec<
     }
 }
 
-fn read(fetched: Fetched) -> Result<(Vec<Endpoint>, i64), FetchError> {
+fn read(fetched: Fetched) -> Result<(Vec<WebhookEndpoint>, i64), FetchError> {
     let listed = Listed::try_from(fetched)?;
-    let endpoint = |body: &bytes::Bytes| serde_json::from_slice(body).ok();
-    Ok((listed.items.iter().filter_map(endpoint).collect(), listed.as_of))
+    Ok((WebhookEndpoint::of(&listed)?, listed.as_of))
 }
 
 fn refused(error: &FetchError) -> Finding {
@@ -92,12 +80,12 @@ fn refused(error: &FetchError) -> Finding {
 }
 
 /// Ours are those with this address, or, where none is given, those that end as ours do.
-fn judge(endpoints: &[Endpoint], url: Option<&str>) -> Vec<Finding> {
-    let is_ours = |it: &&Endpoint| match url {
+fn judge(endpoints: &[WebhookEndpoint], url: Option<&str>) -> Vec<Finding> {
+    let is_ours = |it: &&WebhookEndpoint| match url {
         Some(url) => it.url == url,
         None => it.url.contains(ingest::PATH),
     };
-    let ours: Vec<&Endpoint> = endpoints.iter().filter(is_ours).collect();
+    let ours: Vec<&WebhookEndpoint> = endpoints.iter().filter(is_ours).collect();
     if ours.is_empty() {
         let seen = match url {
             Some(url) => format!("none with the address {url}"),
@@ -107,7 +95,7 @@ fn judge(endpoints: &[Endpoint], url: Option<&str>) -> Vec<Finding> {
             "add it in the Dashboard under Developers, Webhooks; or name its address with --endpoint";
         return vec![warn("stripe.endpoint", seen, remedy)];
     }
-    let on: Vec<&Endpoint> = ours.iter().copied().filter(|it| it.status == "enabled").collect();
+    let on: Vec<&WebhookEndpoint> = ours.iter().copied().filter(|it| it.status == "enabled").collect();
     let mut findings = vec![is_on(&ours, &on)];
     if !on.is_empty() {
         findings.extend([events(&on), versions(&on)]);
@@ -115,7 +103,7 @@ fn judge(endpoints: &[Endpoint], url: Option<&str>) -> Vec<Finding> {
     findings
 }
 
-fn is_on(ours: &[&Endpoint], on: &[&Endpoint]) -> Finding {
+fn is_on(ours: &[&WebhookEndpoint], on: &[&WebhookEndpoint]) -> Finding {
     let name = "stripe.endpoint";
     let off: Vec<&str> = ours
         .iter()
@@ -135,7 +123,7 @@ fn is_on(ours: &[&Endpoint], on: &[&Endpoint]) -> Finding {
 }
 
 /// All endpoints together should be sent what we apply.
-fn events(on: &[&Endpoint]) -> Finding {
+fn events(on: &[&WebhookEndpoint]) -> Finding {
     let name = "stripe.events";
     let sent: BTreeSet<&str> = on
         .iter()
@@ -161,7 +149,7 @@ fn events(on: &[&Endpoint]) -> Finding {
 }
 
 /// Objects are read by shape, so any version will do that was there when this build was made.
-fn versions(on: &[&Endpoint]) -> Finding {
+fn versions(on: &[&WebhookEndpoint]) -> Finding {
     let name = "stripe.api_version";
     let versions: BTreeSet<&str> = on
         .iter()
@@ -188,8 +176,10 @@ mod tests {
     use super::super::finding::Verdict;
     use super::*;
 
-    fn endpoint() -> Endpoint {
-        Endpoint {
+    fn endpoint() -> WebhookEndpoint {
+        WebhookEndpoint {
+            id: "we_1".into(),
+            created: 7,
             url: "https://a.example/webhooks/stripe".into(),
             status: "enabled".into(),
             api_version: Some("2025-03-31.basil".into()),
@@ -197,7 +187,7 @@ mod tests {
         }
     }
 
-    fn verdicts(endpoints: &[Endpoint]) -> Vec<(String, Verdict)> {
+    fn verdicts(endpoints: &[WebhookEndpoint]) -> Vec<(String, Verdict)> {
         judge(endpoints, None)
             .into_iter()
             .map(|it| (it.name, it.verdict))
@@ -206,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_on_and_sent_what_is_applied_in_a_version_we_know() {
-        let elsewhere = Endpoint {
+        let elsewhere = WebhookEndpoint {
             url: "https://b.example/hooks".into(),
             status: "disabled".into(),
             ..endpoint()
@@ -217,12 +207,12 @@ mod tests {
             "{good:?}"
         );
         assert_eq!(good.len(), 3);
-        let cases: [(&str, Verdict, Endpoint); 4] = [
+        let cases: [(&str, Verdict, WebhookEndpoint); 4] = [
             ("stripe.endpoint", Verdict::Warn, elsewhere),
             (
                 "stripe.endpoint",
                 Verdict::Fail,
-                Endpoint {
+                WebhookEndpoint {
                     status: "disabled".into(),
                     ..endpoint()
                 },
@@ -230,7 +220,7 @@ mod tests {
             (
                 "stripe.events",
                 Verdict::Warn,
-                Endpoint {
+                WebhookEndpoint {
                     enabled_events: vec!["invoice.paid".into()],
                     ..endpoint()
                 },
@@ -238,7 +228,7 @@ mod tests {
             (
                 "stripe.api_version",
                 Verdict::Warn,
-                Endpoint {
+                WebhookEndpoint {
                     api_version: Some("2099-01-01.zen".into()),
                     ..endpoint()
                 },
@@ -249,7 +239,7 @@ mod tests {
             let bad: Vec<_> = bad.into_iter().filter(|(_, it)| *it != Verdict::Ok).collect();
             assert_eq!(bad, [(name.to_owned(), expected)]);
         }
-        let all = Endpoint {
+        let all = WebhookEndpoint {
             enabled_events: vec![EVERYTHING.into()],
             api_version: None,
             ..endpoint()

@@ -49,16 +49,6 @@ impl Probe {
         }
         Ok(Some(found))
     }
-
-    /// How many shards ingest puts events into, as far as it has said so.
-    ///
-    /// # Errors
-    /// [`QueueError`] when Redis does not answer.
-    pub async fn shards(&mut self) -> Result<u16, QueueError> {
-        let (link, prefix) = self.parts();
-        let known = shards::known(link, prefix).await?;
-        Ok(known.last().map_or(1, |last| last + 1))
-    }
 }
 
 /// All that entries can be in.

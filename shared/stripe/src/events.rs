@@ -27,11 +27,23 @@ pub struct WebhookEndpoint {
     pub url: String,
     /// `enabled` or `disabled`.
     pub status: String,
+    /// What its events are rendered in; `None`: the account's own.
+    pub api_version: Option<String>,
     /// Types of events, or `*`.
     #[serde(default)]
     pub enabled_events: Vec<String>,
     /// When it was made, unix seconds.
     pub created: i64,
+}
+
+impl WebhookEndpoint {
+    /// Those of a list.
+    ///
+    /// # Errors
+    /// [`FetchError`] when one lacks what every endpoint has.
+    pub fn of(listed: &Listed) -> Result<Vec<Self>, FetchError> {
+        listed.items.iter().map(|body| read(body)).collect()
+    }
 }
 
 /// Whose the key is.
@@ -52,11 +64,6 @@ struct ListEvents<'a> {
     starting_after: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct ListEndpoints {
-    limit: u32,
-}
-
 impl Request {
     /// Lists events, newest first, from behind `after` on.
     ///
@@ -74,18 +81,6 @@ impl Request {
         };
         let builder = RequestBuilder::new(StripeMethod::Get, format!("/{EVENTS}")).query(&query);
         Self::v1(builder, account)
-    }
-
-    /// Lists the platform's webhook endpoints; an account has 16 at most.
-    ///
-    /// # Errors
-    /// None; a request like any other.
-    fn webhook_endpoints() -> Result<Self, FetchError> {
-        let query = ListEndpoints { limit: PAGE_ROWS_MAX };
-        Self::v1(
-            RequestBuilder::new(StripeMethod::Get, "/webhook_endpoints").query(&query),
-            None,
-        )
     }
 }
 
@@ -118,9 +113,8 @@ impl Budgeted {
     /// # Errors
     /// [`FetchError`].
     pub async fn webhook_endpoints(&self) -> Result<(Vec<WebhookEndpoint>, i64), FetchError> {
-        let listed: Listed = self.ask(&Request::webhook_endpoints()?).await?.try_into()?;
-        let endpoints: Result<_, _> = listed.items.iter().map(|body| read(body)).collect();
-        Ok((endpoints?, listed.as_of))
+        let listed: Listed = self.ask(&Request::webhook_endpoints(None)?).await?.try_into()?;
+        Ok((WebhookEndpoint::of(&listed)?, listed.as_of))
     }
 
     /// The account that the key belongs to.

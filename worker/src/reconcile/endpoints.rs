@@ -72,6 +72,7 @@ mod tests {
             id: id.to_owned(),
             url: url.to_owned(),
             status: status.to_owned(),
+            api_version: None,
             enabled_events: vec![format!("of.{id}")],
             created: 7,
         }

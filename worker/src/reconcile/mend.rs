@@ -90,7 +90,8 @@ impl Mender {
 
     /// Into the same shards as ingest, so that a customer's events stay together.
     async fn producer(&mut self, probe: &mut Probe) -> Result<Producer, Trouble> {
-        let shards = probe.shards().await?;
+        // As far as ingest has said so.
+        let shards = probe.shards().await?.last().map_or(1, |last| last + 1);
         if let Some((_, producer)) = self.producer.as_ref().filter(|(of, _)| *of == shards) {
             return Ok(producer.clone());
         }
