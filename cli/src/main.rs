@@ -75,6 +75,7 @@ enum Command {
     #[command(after_help = role_help("api", api::SETTINGS))]
     Api,
     /// Say who may sign in to the ops page
+    #[command(after_help = ops::HELP)]
     Ops(ops::Options),
     /// Bring the database's schema up to date
     #[command(after_help = migrate::HELP)]

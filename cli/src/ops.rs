@@ -7,10 +7,11 @@ use api::ops::{OpsRole, User, hashed};
 use crate::{answer, fail};
 
 /// Exit status and examples, for the help.
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 The password is the first line of the input. What is printed goes into TOLLGATE_API_OPS_USERS, or is a line of the file
 that TOLLGATE_API_OPS_USERS_FILE names; the password cannot be had from it.
 
+Examples:
   tollgate ops user ann --role operator < password.txt
 
 Exit status: 0 printed; 1 the name or the password cannot be used.";

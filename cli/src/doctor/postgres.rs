@@ -278,7 +278,10 @@ mod tests {
             ..WorkerSeen::default()
         };
         let workers = [worker(true), worker(true), worker(false)];
-        assert_eq!(wanted(&Env::default(), &workers, false), 2 * (4 + i64::from(SPARE_CONNECTIONS)) + ASIDE);
+        assert_eq!(
+            wanted(&Env::default(), &workers, false),
+            2 * (4 + i64::from(SPARE_CONNECTIONS)) + ASIDE
+        );
         assert_eq!(wanted(&Env::default(), &[], false), ASIDE, "nothing is known");
     }
 }

@@ -6,8 +6,15 @@ use shared::config::Env;
 
 use crate::support::process::{Ended, Tollgate};
 
-/// Commands that run until they are stopped, or answer with a status or a script alone.
-const WITHOUT_JSON: [&str; 5] = ["ingest", "worker", "api", "healthcheck", "completions"];
+/// Commands that run until they are stopped, or answer with a status, a script or a line to keep alone.
+const WITHOUT_JSON: [&str; 6] = [
+    "ingest",
+    "worker",
+    "api",
+    "healthcheck",
+    "completions",
+    "ops user",
+];
 
 async fn help(path: &[&str]) -> String {
     let ended: Ended = Tollgate::run(&[path, &["--help"]].concat(), &Env::default()).await;
@@ -45,7 +52,7 @@ fn examples(help: &str) -> Vec<Vec<String>> {
         return Vec::new();
     };
     let lines = rest.lines().take_while(|line| line.starts_with("  "));
-    let ends = ["  ", " | ", " > ", " && ", " #"];
+    let ends = ["  ", " | ", " < ", " > ", " && ", " #"];
     let lines = lines.filter_map(|line| {
         let line = line.trim_start();
         let end = ends.iter().filter_map(|end| line.find(end)).min();
