@@ -237,7 +237,15 @@ async fn a_worker_that_cannot_finish_ends_at_its_deadline_or_at_a_second_signal(
     rig.wait_until_shared(usize::from(SHARDS), 2).await;
     stack.postgres_mut().expect("asked for").pause().expect("paused");
     rig.enqueue_into(SHARDS, &customers(0, 100)).await;
-    let both_hold = wait_for(async || rig.consumers().await.values().all(|held| *held > 0));
+    // Redis knows a worker from its first read on.
+    let holding = async || {
+        rig.consumers()
+            .await
+            .into_values()
+            .filter(|held| *held > 0)
+            .count()
+    };
+    let both_hold = wait_for(async || holding().await == 2);
     assert!(both_hold.await, "{:?}", rig.consumers().await);
 
     hasty.signal(Signal::TERM);
