@@ -82,6 +82,12 @@ impl Browser {
 
     /// Sends a command, and waits for its answer.
     pub async fn tell(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.ask(method, params).await;
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    async fn ask(&mut self, method: &str, params: Value) -> Value {
         self.last += 1;
         let mut message = json!({"id": self.last, "method": method, "params": params});
         if let Some(session) = &self.session {
@@ -91,9 +97,7 @@ impl Browser {
         bytes.push(END);
         self.to.write_all(&bytes).await.expect("it listens");
         let answer = tokio::time::timeout(TIMEOUT, self.answer()).await;
-        let answer = answer.unwrap_or_else(|_| panic!("{method} is not answered"));
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer["result"].clone()
+        answer.unwrap_or_else(|_| panic!("{method} is not answered"))
     }
 
     /// What happens meanwhile is not looked at.
@@ -111,16 +115,25 @@ impl Browser {
 
     /// The value of an expression on the page; a promise is waited for.
     pub async fn value(&mut self, expression: &str) -> Value {
-        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let answer = self.tell("Runtime.evaluate", params).await;
+        let answer = self.tell("Runtime.evaluate", evaluation(expression)).await;
         assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
         answer["result"]["value"].clone()
     }
 
-    /// Waits until an expression is true. While a page is on its way there is nothing to ask.
+    /// Lets something happen that may lead to another page: it is begun once the answer is on its way.
+    pub async fn set_off(&mut self, statement: &str) {
+        self.value(&format!("setTimeout(() => {{ {statement} }})")).await;
+    }
+
+    /// Waits until an expression is true. While a page is on its way there is nothing to ask: an answer is an error, or
+    /// about a page that is not whole.
     pub async fn wait_until(&mut self, expression: &str) {
         let guarded = format!("document.readyState === 'complete' && Boolean({expression})");
-        let reached = wait_for(async || self.value(&guarded).await == true).await;
+        let reached = wait_for(async || {
+            let answer = self.ask("Runtime.evaluate", evaluation(&guarded)).await;
+            answer["result"]["result"]["value"] == true
+        })
+        .await;
         assert!(reached, "waited for {expression}: {}", self.text().await);
     }
 
@@ -147,8 +160,8 @@ impl Browser {
     /// Presses what a selector finds, and waits for the page it leads to.
     pub async fn press(&mut self, selector: &str) {
         self.value("window.old = true").await;
-        let click = format!("setTimeout(() => document.querySelector({selector:?}).click())");
-        self.value(&click).await;
+        self.set_off(&format!("document.querySelector({selector:?}).click()"))
+            .await;
         self.wait_until("window.old === undefined").await;
     }
 
@@ -189,4 +202,8 @@ impl Browser {
             .await;
         shot["data"].as_str().expect("a picture").to_owned()
     }
+}
+
+fn evaluation(expression: &str) -> Value {
+    json!({"expression": expression, "returnByValue": true, "awaitPromise": true})
 }
