@@ -57,17 +57,17 @@ impl Scale {
         Self {
             runs: 1,
             warm_up: Duration::from_millis(100),
-            closed: Duration::from_millis(700),
-            open: Duration::from_millis(700),
+            closed: Duration::from_millis(500),
+            open: Duration::from_millis(500),
             xadd_events: 20_000,
             queue_events: 10_000,
             simple_events: 8_000,
-            money_events: 4_000,
+            money_events: 3_000,
             end_to_end: Duration::from_secs(1),
-            warm_up_events: 250,
+            warm_up_events: 150,
             pick_ups: 25,
             ledger_rows: 100_000,
-            api: Duration::from_millis(1_500),
+            api: Duration::from_millis(1_000),
             checkouts: 15,
         }
     }
