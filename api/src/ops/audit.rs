@@ -12,6 +12,7 @@ use super::layout::Head::Text;
 use super::layout::{self, Freshness, PAGE_ROWS, Page, Tab, more, nothing, seconds, table};
 use super::{Asked, Ops};
 use crate::caller::checked_id;
+use crate::routes::paging::cut;
 
 #[derive(Deserialize)]
 pub(super) struct Query {
@@ -28,10 +29,8 @@ pub(super) async fn page(
     let asked = query.user.trim();
     let user = (!asked.is_empty()).then(|| checked_id(asked)).transpose()?;
     let mut tx = ops.looking(&visitor).await?;
-    let mut deeds = tx.deeds(user, query.after, PAGE_ROWS + 1).await?;
-    let has_more = deeds.len() > PAGE_ROWS as usize;
-    deeds.truncate(PAGE_ROWS as usize);
-    let next = deeds.last().filter(|_| has_more).map(|deed| deed.id.to_string());
+    let deeds = tx.deeds(user, query.after, PAGE_ROWS + 1).await?;
+    let (deeds, next) = cut(deeds, PAGE_ROWS, |deed| deed.id.to_string());
     let content = html! {
         form.search role="search" method="get" action="/ops/audit-log" {
             label for="user" { "User it concerns" }

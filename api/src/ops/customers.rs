@@ -6,19 +6,19 @@ use domain::credits::Owner;
 use maud::{Markup, html};
 use serde::Deserialize;
 use store::History;
-use store::api::{UserEvent, UserFilter, UserLine};
+use store::api::{UserFilter, UserLine};
 
 use super::fault::Fault;
 use super::form::address;
 use super::gate::Visitor;
 use super::layout::Head::{Number, Text};
 use super::layout::{
-    self, Freshness, PAGE_ROWS, Page, Tab, Tone, badge, event_link, more, nothing, seconds, status, table,
-    time,
+    self, Freshness, PAGE_ROWS, Page, Tab, Tone, badge, more, nothing, seconds, status, table,
 };
-use super::{Asked, Ops};
+use super::{Asked, Ops, events};
 use crate::caller::checked_id;
 use crate::problem::Kind;
+use crate::routes::paging::cut;
 use crate::routes::state::{Allowed, SubscriptionState};
 use crate::state::state_of;
 
@@ -57,10 +57,8 @@ pub(super) async fn list(
         search: wanted,
         after,
     };
-    let mut lines = tx.users(&filter, PAGE_ROWS + 1).await?;
-    let has_more = lines.len() > PAGE_ROWS as usize;
-    lines.truncate(PAGE_ROWS as usize);
-    let next = lines.last().filter(|_| has_more).map(|line| line.id.as_str());
+    let lines = tx.users(&filter, PAGE_ROWS + 1).await?;
+    let (lines, next) = cut(lines, PAGE_ROWS, |line| line.id.clone());
     let content = html! {
         form.search role="search" method="get" action="/ops/customers" {
             label for="q" { "User, email address or Stripe customer" }
@@ -68,7 +66,7 @@ pub(super) async fn list(
             button type="submit" { "Find" }
         }
         @if lines.is_empty() { (nothing("Nobody fits.")) } @else { (users(&lines)) }
-        (more("/ops/customers", &[("q", asked)], next))
+        (more("/ops/customers", &[("q", asked)], next.as_deref()))
     };
     Ok(layout::page(&visitor, Tab::Customers, "Customers", Freshness::Still, &content).into_response())
 }
@@ -111,7 +109,7 @@ pub(super) async fn page(
     let history = tx
         .history(&Owner::User(user.to_owned()), None, LATEST_ROWS)
         .await?;
-    let events = tx.events_of(user, None, LATEST_ROWS).await?;
+    let latest = tx.events_of(user, None, LATEST_ROWS).await?;
     drop(tx);
     let state = state_of(&ops.app, &ops.actor(&visitor), user).await?;
     let content = html! {
@@ -122,7 +120,7 @@ pub(super) async fn page(
         }
         section aria-labelledby="events" {
             h2 #events { "Events, the latest" }
-            @if events.is_empty() { (nothing("None.")) } @else { (user_events(&events)) }
+            @if latest.is_empty() { (nothing("None.")) } @else { (events::rows(&latest)) }
         }
         p { a href=(address("/ops/audit-log", &[("user", user)])) { "What people did about them" } }
     };
@@ -189,31 +187,6 @@ fn ledger(history: &History) -> Markup {
             Number("Balance"),
             Text("Source"),
             Text("Reason"),
-        ],
-        &rows,
-    )
-}
-
-fn user_events(events: &[UserEvent]) -> Markup {
-    let rows = html! {
-        @for event in events {
-            tr {
-                td { (event_link(&event.id)) }
-                td { (event.event_type) }
-                td.id { (event.object_id.as_deref().unwrap_or("—")) }
-                td { (status(&event.status)) " " (event.reason.as_deref().unwrap_or_default()) }
-                td { (time(event.received_at_ms * 1_000)) }
-            }
-        }
-    };
-    table(
-        "Events",
-        &[
-            Text("Event"),
-            Text("Type"),
-            Text("Object"),
-            Text("Outcome"),
-            Text("Received (UTC)"),
         ],
         &rows,
     )

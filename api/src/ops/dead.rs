@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Redirect;
 use maud::{Markup, html};
 use serde::Deserialize;
-use store::dead::{Cursor, Deed, Filter, Group, Letter, LetterState};
+use store::dead::{Deed, Filter, Group, Letter, LetterState};
 
 use super::fault::Fault;
 use super::form::{Form, address};
@@ -17,8 +17,9 @@ use super::users::OpsRole;
 use super::{Asked, Ops};
 use crate::problem::{Kind, Problem};
 use crate::routes::credits::reason;
-use crate::routes::deads::{RATE_MAX, begin_job, checked};
+use crate::routes::deads::{RATE_MAX, begin_job, checked, place_of};
 use crate::routes::events::cursor;
+use crate::routes::paging::cut;
 
 /// Letters a second, unless somebody says otherwise.
 const RATE_DEFAULT: u32 = 50;
@@ -113,20 +114,12 @@ async fn find(ops: &Ops, visitor: &Visitor, query: &Query) -> Result<Found, Prob
     let filter = query.filter(&ops.app.account)?;
     let after = cursor(query.after.as_deref())?;
     let mut tx = ops.looking(visitor).await?;
-    let mut letters = tx.dead().letters(&filter, after.as_ref(), PAGE_ROWS + 1).await?;
-    let has_more = letters.len() > PAGE_ROWS as usize;
-    letters.truncate(PAGE_ROWS as usize);
-    let last = letters.last().filter(|_| has_more);
+    let letters = tx.dead().letters(&filter, after.as_ref(), PAGE_ROWS + 1).await?;
+    let (letters, next) = cut(letters, PAGE_ROWS, place_of);
     Ok(Found {
         count: tx.dead().count(&filter).await?,
         groups: tx.dead().groups(&filter, PAGE_ROWS).await?,
-        next: last.map(|last| {
-            let end = Cursor {
-                at_us: last.parked_us,
-                id: last.id.clone(),
-            };
-            end.to_string()
-        }),
+        next,
         letters,
     })
 }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use maud::{Markup, html};
 use serde::Deserialize;
+use store::api::UserEvent;
 use store::events::{EventLine, EventPage};
 
 use super::fault::Fault;
@@ -80,15 +81,54 @@ fn list(asked: &str, found: &EventPage) -> Markup {
     }
 }
 
+/// What a list shows of an event.
+pub(super) struct Row<'a> {
+    id: &'a str,
+    event_type: &'a str,
+    object_id: Option<&'a str>,
+    status: &'a str,
+    reason: Option<&'a str>,
+    received_us: i64,
+}
+
+impl<'a> From<&'a EventLine> for Row<'a> {
+    fn from(event: &'a EventLine) -> Self {
+        Self {
+            id: &event.id,
+            event_type: &event.event_type,
+            object_id: event.object_id.as_deref(),
+            status: &event.status,
+            reason: event.reason.as_deref(),
+            received_us: event.received_us,
+        }
+    }
+}
+
+impl<'a> From<&'a UserEvent> for Row<'a> {
+    fn from(event: &'a UserEvent) -> Self {
+        Self {
+            id: &event.id,
+            event_type: &event.event_type,
+            object_id: event.object_id.as_deref(),
+            status: &event.status,
+            reason: event.reason.as_deref(),
+            received_us: event.received_at_ms * 1_000,
+        }
+    }
+}
+
 /// A table of events.
-pub(super) fn rows(events: &[EventLine]) -> Markup {
+pub(super) fn rows<'a, T>(events: &'a [T]) -> Markup
+where
+    Row<'a>: From<&'a T>,
+{
     let rows = html! {
-        @for event in events {
+        @for event in events.iter().map(Row::from) {
             tr {
-                td { (event_link(&event.id)) }
+                td { (event_link(event.id)) }
                 td { (event.event_type) }
-                td.id { (event.object_id.as_deref().unwrap_or("—")) }
-                td { (status(&event.status)) " " (event.reason.as_deref().unwrap_or_default()) }
+                td.id { (event.object_id.unwrap_or("—")) }
+                td { (status(event.status)) " " (event.reason.unwrap_or_default()) }
                 td { (time(event.received_us)) }
             }
         }

@@ -16,6 +16,7 @@ use super::layout::{self, Freshness, PAGE_ROWS, Page, Tab, form_token, more, not
 use super::users::OpsRole;
 use super::{Asked, Ops};
 use crate::problem::Kind;
+use crate::routes::paging::cut;
 
 #[derive(Deserialize)]
 pub(super) struct ListQuery {
@@ -34,13 +35,11 @@ pub(super) async fn list(
     Asked(query): Asked<ListQuery>,
 ) -> Result<Page, Fault> {
     let mut tx = ops.looking(&visitor).await?;
-    let mut jobs = tx
+    let jobs = tx
         .dead()
         .jobs(&ops.app.account, query.after, PAGE_ROWS + 1)
         .await?;
-    let has_more = jobs.len() > PAGE_ROWS as usize;
-    jobs.truncate(PAGE_ROWS as usize);
-    let next = jobs.last().filter(|_| has_more).map(|job| job.id.to_string());
+    let (jobs, next) = cut(jobs, PAGE_ROWS, |job| job.id.to_string());
     let content = html! {
         div.live #live { @if jobs.is_empty() { (nothing("No jobs yet.")) } @else { (rows(&jobs)) } }
         (more("/ops/jobs", &[], next.as_deref()))

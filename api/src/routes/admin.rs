@@ -9,7 +9,7 @@ use store::api::{Adjusted, AuditRow, Deed, UserEvent, UserFilter, UserLine};
 use utoipa::{IntoParams, ToSchema};
 
 use super::credits::{CreditHistory, Page, SPEND_MAX, history_page, limit, reason};
-use super::paging::{cursor, page};
+use super::paging::{cursor, cut, page};
 use super::state::SubscriptionState;
 use crate::app::App;
 use crate::caller::{Caller, checked_id};
@@ -217,12 +217,11 @@ pub(crate) async fn users(
         after: query.after.as_deref(),
     };
     let mut tx = app.store.begin_as(&caller.0).await?;
-    let mut lines = tx.users(&filter, limit + 1).await?;
+    let lines = tx.users(&filter, limit + 1).await?;
     tx.commit().await?;
-    let has_more = lines.len() > limit as usize;
-    lines.truncate(limit as usize);
+    let (lines, next) = cut(lines, limit, |line| line.id.clone());
     Ok(Json(Users {
-        next: lines.last().filter(|_| has_more).map(|line| line.id.clone()),
+        next,
         users: lines.into_iter().map(User::from).collect(),
     }))
 }

@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::credits::{limit, reason};
 use super::events::{cursor, time};
+use super::paging::cut;
 use crate::app::App;
 use crate::caller::{Caller, checked_id};
 use crate::extract::{Body, Path, Query, whole_or_none};
@@ -331,18 +332,22 @@ pub(crate) async fn letters(
     let after = cursor(query.after.as_deref())?;
     let filter = query.filter(&caller.0.account)?;
     let mut tx = app.store.begin_as(&caller.0).await?;
-    let mut letters = tx.dead().letters(&filter, after.as_ref(), limit + 1).await?;
+    let letters = tx.dead().letters(&filter, after.as_ref(), limit + 1).await?;
     tx.commit().await?;
-    let has_more = letters.len() > limit as usize;
-    letters.truncate(limit as usize);
-    let next = letters.last().filter(|_| has_more).map(|last| Cursor {
-        at_us: last.parked_us,
-        id: last.id.clone(),
-    });
+    let (letters, next) = cut(letters, limit, place_of);
     Ok(Json(DeadLetters {
         letters: letters.into_iter().map(DeadLetter::from).collect(),
-        next: next.map(|next| next.to_string()),
+        next,
     }))
+}
+
+/// Where a page ends that ends with this letter.
+pub(crate) fn place_of(letter: &Letter) -> String {
+    let end = Cursor {
+        at_us: letter.parked_us,
+        id: letter.id.clone(),
+    };
+    end.to_string()
 }
 
 /// Counts dead letters by cause, the most frequent first

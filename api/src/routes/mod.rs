@@ -10,7 +10,7 @@ pub(crate) mod credits;
 pub(crate) mod deads;
 pub(crate) mod events;
 pub(crate) mod failures;
-mod paging;
+pub(crate) mod paging;
 pub(crate) mod payments;
 pub(crate) mod portal;
 pub(crate) mod refunds;

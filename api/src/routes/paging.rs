@@ -21,14 +21,21 @@ pub(super) const TIME_MAX: i64 = 253_402_300_799;
 
 /// Of `limit` rows and one more, those of this page, and where the next one goes on.
 pub(super) fn page<T>(
-    mut rows: Vec<T>,
+    rows: Vec<T>,
     limit: u32,
     place: impl Fn(&T) -> (i64, &str),
 ) -> (Vec<T>, Option<String>) {
+    cut(rows, limit, |row| {
+        let (time, id) = place(row);
+        format!("{time}.{id}")
+    })
+}
+
+/// The same for any kind of place.
+pub(crate) fn cut<T, P>(mut rows: Vec<T>, limit: u32, place: impl Fn(&T) -> P) -> (Vec<T>, Option<P>) {
     let has_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
-    let last = rows.last().filter(|_| has_more).map(place);
-    let next = last.map(|(time, id)| format!("{time}.{id}"));
+    let next = rows.last().filter(|_| has_more).map(place);
     (rows, next)
 }
 
