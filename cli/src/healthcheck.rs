@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use shared::config::{EXIT_CONFIG, Env, Reader};
 
-use crate::{answer, fail, http};
+use crate::{answer, fail, http, tool};
 
 /// The part of the help that options cannot say.
 pub const HELP: &str = "\
@@ -58,18 +58,16 @@ pub fn main(options: &Options) -> ExitCode {
         }
     };
     let question = if options.ready { "readyz" } else { "livez" };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
-    match runtime.block_on(http::get(&format!("http://{address}/{question}"))) {
-        Ok((200, body)) => {
-            answer(body.trim());
-            ExitCode::SUCCESS
-        }
-        Ok((_, body)) => fail(&body.trim()),
-        Err(error) => fail(&format!("{address}: {error}")),
-    }
+    tool::block_on(async {
+        Ok(match http::get(&format!("http://{address}/{question}")).await {
+            Ok((200, body)) => {
+                answer(body.trim());
+                ExitCode::SUCCESS
+            }
+            Ok((_, body)) => fail(&body.trim()),
+            Err(error) => fail(&format!("{address}: {error}")),
+        })
+    })
 }
 
 /// A role that listens on every address is asked on this machine's own.

@@ -28,11 +28,16 @@ where
             return ExitCode::from(EXIT_CONFIG);
         }
     };
+    block_on(command(settings))
+}
+
+/// Runs a command in a runtime of its own. Says on stderr what went wrong.
+pub(crate) fn block_on(command: impl Future<Output = Result<ExitCode, Box<dyn Error>>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(command(settings)) {
+    match runtime.block_on(command) {
         Ok(status) => status,
         Err(error) => fail(&error),
     }

@@ -17,7 +17,7 @@ use shared::clock::Clock;
 use shared::config::Env;
 
 use crate::config::{Which, meant};
-use crate::{answer, fail, tool};
+use crate::{answer, tool};
 use finding::{Finding, Verdict};
 
 /// Exit status when something does not hold.
@@ -64,14 +64,7 @@ struct Answer {
 pub(crate) fn main(options: &Options) -> ExitCode {
     let env = Env::of_process();
     shared::telemetry::init_logs(&env.clone().with_default("TOLLGATE_LOG", "error"));
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
-    match runtime.block_on(examine(options, &env)) {
-        Ok(findings) => report(options, findings),
-        Err(error) => fail(&error),
-    }
+    tool::block_on(async { Ok(report(options, examine(options, &env).await?)) })
 }
 
 async fn examine(options: &Options, env: &Env) -> Result<Vec<Finding>, Box<dyn Error>> {
