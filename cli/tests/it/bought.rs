@@ -8,13 +8,11 @@ use simulator::ApiVersion;
 use simulator::api::{Api, Limits, Webhooks};
 use simulator::catalogue::Catalogue;
 use simulator::deliveries::Hostility;
-use simulator::shop::{Model, Settings, Shop};
-use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::state::state_json;
 use crate::support::process::Tollgate;
-use crate::support::{Rig, Running, SECRET, http, wait_for};
+use crate::support::{Rig, Running, SECRET, http, stripe, wait_for};
 
 /// The user of these tests.
 const USER: &str = "usr_bought";
@@ -33,17 +31,7 @@ impl Street {
     async fn open(version: ApiVersion, hostility: Hostility) -> Self {
         let rig = Rig::new().await;
         let (ingest_url, stop) = ingest(&rig).await;
-        let clock = Clock::system();
-        let catalogue = Catalogue::new(1, clock.unix_seconds());
-        let settings = Settings {
-            version,
-            clock,
-            seed: 1,
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let shop = Shop::new(Model::new(&catalogue, []), settings);
-        let mut api = Api::serve(listener, shop, Limits::SANDBOX);
+        let (mut api, url, catalogue) = stripe::serve(version, Limits::SANDBOX).await;
         let mut webhooks = Webhooks::new(&ingest_url, vec![Secret::new(SECRET).expect("usable")]);
         webhooks.hostility = hostility;
         api.send_webhooks(webhooks).expect("an address");

@@ -8,6 +8,7 @@ pub mod laws;
 pub mod leaks;
 pub mod process;
 pub mod seeds;
+pub mod stripe;
 
 use std::collections::BTreeMap;
 use std::io::Write;

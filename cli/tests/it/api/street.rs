@@ -3,19 +3,16 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use shared::clock::Clock;
 use shared::signature::Secret;
 use simulator::ApiVersion;
 use simulator::api::{Api, Limits, Webhooks};
 use simulator::catalogue::Catalogue;
-use simulator::shop::{Model, Settings, Shop};
 use store::OfferRow;
-use tokio::net::TcpListener;
 use tokio_util::sync::DropGuard;
 
 use super::{Answer, JWT_SECRET, Service, service};
 use crate::bought::ingest;
-use crate::support::{Rig, Running, SECRET, http, wait_for};
+use crate::support::{Rig, Running, SECRET, http, stripe, wait_for};
 
 /// A month and an hour, in which a renewal is paid, or not.
 pub const MONTH: u32 = 2_595_600;
@@ -39,19 +36,10 @@ pub struct Street {
 impl Till {
     pub async fn open() -> Self {
         let rig = Rig::new().await;
-        let clock = Clock::system();
-        let catalogue = Catalogue::new(1, clock.unix_seconds());
-        let settings = Settings {
-            version: ApiVersion::V2026_10_28Endive,
-            clock,
-            seed: 1,
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let shop = Shop::new(Model::new(&catalogue, []), settings);
+        let (stripe, url, catalogue) = stripe::serve(ApiVersion::V2026_10_28Endive, Limits::NONE).await;
         let till = Self {
-            stripe: Api::serve(listener, shop, Limits::NONE),
             rig,
+            stripe,
             url,
             catalogue,
         };

@@ -9,19 +9,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use shared::clock::Clock;
 use shared::config::Env;
 use shared::signature::Secret;
 use simulator::ApiVersion;
 use simulator::api::{Api, Limits, Webhooks};
-use simulator::catalogue::Catalogue;
-use simulator::shop::{Model, Settings, Shop};
 use store::coverage::Coverage;
-use tokio::net::TcpListener;
 use tokio_util::sync::DropGuard;
 
 use crate::bought::ingest;
-use crate::support::{Rig, SECRET, http, wait_for};
+use crate::support::{Rig, SECRET, http, stripe, wait_for};
 
 /// A Stripe in which customers are made, and an ingest that is told of it.
 pub struct Town {
@@ -45,17 +41,7 @@ impl Town {
     pub async fn open() -> Self {
         let rig = Rig::new().await;
         let (ingest_url, stop) = ingest(&rig).await;
-        let clock = Clock::system();
-        let catalogue = Catalogue::new(1, clock.unix_seconds());
-        let settings = Settings {
-            version: ApiVersion::V2026_10_28Endive,
-            clock,
-            seed: 1,
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let shop = Shop::new(Model::new(&catalogue, []), settings);
-        let mut stripe = Api::serve(listener, shop, Limits::NONE);
+        let (mut stripe, url, _) = stripe::serve(ApiVersion::V2026_10_28Endive, Limits::NONE).await;
         let secret = Secret::new(SECRET).expect("usable");
         let mut webhooks = Webhooks::new(&ingest_url, vec![secret]);
         // Ingest may not be ready for the first.
