@@ -5,6 +5,7 @@
 //! [`chunk`] takes it all the way: each entry is read ([`read`], with one file per kind in [`handlers`]),
 //! the whole is decided and written in one transaction ([`transact`]), and acknowledged.
 
+mod analyst;
 pub mod attendance;
 mod auditor;
 mod backend;
@@ -251,6 +252,7 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> Result<JoinSet<
         every: config.sweep_every,
     };
     let mut periodic = JoinSet::new();
+    periodic.spawn(analyst::analyze(pipeline.store.clone(), pipeline.stop.clone()));
     periodic.spawn(auditor.run(pipeline.stop.clone()));
     if let Some(reconciler) = reconciler(config, pipeline)? {
         periodic.spawn(reconciler.run(pipeline.stop.clone()));

@@ -56,6 +56,19 @@ async fn the_newest_snapshot_stands_whatever_the_order_and_however_many_workers(
     }
 }
 
+/// Without statistics, plans read all rows of an account to find one. `last_analyze` is not autovacuum's.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_gets_to_know_new_tables_before_autovacuum_looks() {
+    const KNOWN: &str = "SELECT count(*) FROM pg_stat_user_tables
+        WHERE relname IN ('events', 'objects', 'customers') AND last_analyze IS NOT NULL";
+    let rig = Rig::new().await;
+    let bodies: Vec<Bytes> = (0..600).map(|n| customer(n, 1)).collect();
+    rig.enqueue(&bodies).await;
+    let worker = rig.worker();
+    rig.wait_for_count(KNOWN, 3).await;
+    worker.stop().await.expect("a clean end");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_set_of_items_is_that_of_the_newest_snapshot() {
     let rig = Rig::new().await;

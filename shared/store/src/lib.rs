@@ -31,6 +31,7 @@ mod schema;
 mod sizes;
 mod spare;
 mod state;
+mod statistics;
 mod summary;
 pub mod sweep;
 mod terms;
