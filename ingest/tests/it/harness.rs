@@ -187,9 +187,10 @@ impl Ingest {
             let consumer = Consumer::new(&self.config.common.redis_url, prefix, "test".into())?;
             consumer.ensure_groups(&shards).await?;
             let mut reader = consumer.reader().await?;
-            consumer
+            let fetched = consumer
                 .read_new(&mut reader, &shards, ENTRIES_MAX, Duration::ZERO)
-                .await
+                .await?;
+            consumer.take_apart(fetched).await
         });
         let claimed = claimed.expect("Redis answers");
         claimed
