@@ -1,7 +1,14 @@
 //! What an event costs as tables grow. A worker stores the first events; from then on what it stored is copied by
 //! Postgres under other ids, which takes minutes where a worker would take an hour. At each point a worker is given new
 //! events and measured. One row of CSV for each point, as soon as it is there.
+//!
+//! What is measured goes on with what is stored, as in life: an event is about a customer or a subscription that came
+//! long ago, and lies anywhere among the others, or about something new, whose id comes after all others, because ids
+//! begin with the time.
 
+use std::collections::VecDeque;
+
+use bytes::Bytes;
 use store::Store;
 use store::yardstick::Original;
 
@@ -16,47 +23,34 @@ use super::{Bench, Outcome, worker};
 pub(super) const PART: &str = "growth";
 /// The last point's cost divided by the first one's.
 pub(super) const RATIO: &str = "cost per event, largest / smallest";
-/// Events of one measurement.
+/// Events of one measurement, and as many before it.
 const SAMPLE: usize = 10_000;
 /// Measurements at each point, of which the median counts.
-const SAMPLES: u64 = 3;
-/// Most events made and given to the worker at a time between points.
-const SLICE: usize = 50_000;
-/// Events that are stored by a worker. Beyond that, they are copied.
+const SAMPLES: usize = 3;
+/// Events that are stored by a worker, at least. Beyond that, they are copied.
 const BY_WORKER: usize = 100_000;
 /// Who is counted: everybody but the generator.
 pub(super) const COUNTED: [&str; 3] = ["worker", "redis", "postgres"];
 /// The columns of the curve.
-pub(super) const CSV: &str =
-    "stored,events_per_s,worker_cpu_s_per_1000,redis_cpu_s_per_1000,postgres_cpu_s_per_1000";
+pub(super) const CSV: &str = "stored,events_per_s,worker_cpu_s_per_1000,redis_cpu_s_per_1000,postgres_cpu_s_per_1000,wal_bytes_per_event,wal_full_pages_per_event";
 
 /// Measures up to `events` stored.
 pub(super) fn run(bench: &mut Bench<'_>, events: usize) -> Outcome<()> {
-    let mut site = Site::new(bench)?;
-    let mut costs = Vec::new();
     bench.say_text(CSV);
     bench.curve.clear();
-    for point in points(events) {
-        site.grow(bench, point)?;
+    let points = points(events);
+    let (first, later) = points.split_first().ok_or("nothing to store")?;
+    let mut seed = bench.seed;
+    let sample = at_first(bench, *first, &mut seed)?;
+    show(bench, *first, &sample);
+    let mut site = Site::new(bench, seed)?;
+    for point in later {
+        site.grow(bench, *point, later.len())?;
         let stored = site.stored;
-        let mut samples = Vec::new();
-        for _ in 0..SAMPLES {
-            samples.push(site.give(bench, SAMPLE)?);
-        }
-        let sample = median(samples).ok_or("nothing was measured")?;
-        let point = Point::of(stored, &sample);
-        bench.say_text(&point.csv());
-        let figure = format!("with {stored} stored");
-        let cost = point.cost();
-        bench.curve.push(point);
-        bench
-            .report
-            .add_with_cpu(PART, &figure, PerSecond, sample.rate, sample.cpu);
-        bench
-            .report
-            .add(PART, &format!("{figure}: CPU of all"), CpuSeconds, cost);
-        costs.push(cost);
+        let sample = site.measure(bench)?;
+        show(bench, stored, &sample);
     }
+    let costs: Vec<f64> = bench.curve.iter().map(Point::cost).collect();
     if let [first, .., last] = costs[..] {
         bench
             .report
@@ -65,32 +59,74 @@ pub(super) fn run(bench: &mut Bench<'_>, events: usize) -> Outcome<()> {
     Ok(())
 }
 
+fn show(bench: &mut Bench<'_>, stored: usize, sample: &worker::Drained) {
+    let point = Point::of(stored, sample);
+    bench.say_text(&point.csv());
+    let figure = format!("with {stored} stored");
+    let report = &mut bench.report;
+    report.add_with_cpu(PART, &figure, PerSecond, sample.rate, sample.cpu.clone());
+    report.add(PART, &format!("{figure}: CPU of all"), CpuSeconds, point.cost());
+    bench.curve.push(point);
+}
+
+/// The first point, in a database of its own each time: a measurement would make it much larger.
+fn at_first(bench: &Bench<'_>, stored: usize, seed: &mut u64) -> Outcome<worker::Drained> {
+    let mut samples = Vec::new();
+    for _ in 0..SAMPLES {
+        let mut site = Site::new(bench, *seed)?;
+        site.store_half(bench, stored)?;
+        bench.rig.runtime.block_on(site.store.vacuum())?;
+        samples.push(site.sample(bench, stored / 10)?);
+        *seed = site.close(bench)?;
+    }
+    Ok(median(samples).ok_or("nothing was measured")?)
+}
+
+/// What some customers did until some day, and afterwards.
+struct Half {
+    early: Vec<Bytes>,
+    late: Vec<Bytes>,
+}
+
+impl Half {
+    /// Each of so many events, of customers that nobody else has.
+    fn of(seed: &mut u64, events: usize) -> Self {
+        *seed += 1;
+        let mut early = Mix::Money.bodies(*seed, 2 * events);
+        let late = early.split_off(early.len() / 2);
+        Self { early, late }
+    }
+}
+
 /// A database that grows.
 struct Site {
     database: String,
     store: Store,
     stored: usize,
-    /// No two deliveries of events have the same.
     seed: u64,
+    /// What is still to come of customers who are there.
+    late: VecDeque<Vec<Bytes>>,
     original: Option<Original>,
 }
 
 impl Site {
-    fn new(bench: &Bench<'_>) -> Outcome<Self> {
+    fn new(bench: &Bench<'_>, seed: u64) -> Outcome<Self> {
         let database = bench.rig.fresh_database()?;
         Ok(Self {
             store: bench.rig.store(&database)?,
             database,
             stored: 0,
-            seed: bench.seed,
+            seed,
+            late: VecDeque::new(),
             original: None,
         })
     }
 
-    /// Until so many events are stored, or a few more.
-    fn grow(&mut self, bench: &Bench<'_>, point: usize) -> Outcome<()> {
-        while self.stored < point.min(BY_WORKER) {
-            self.give(bench, SLICE.min(point - self.stored))?;
+    /// Until so many events are stored, or a few more, with what `points` measurements need.
+    fn grow(&mut self, bench: &Bench<'_>, point: usize, points: usize) -> Outcome<()> {
+        let is_enough = |it: &Self| it.stored >= point.min(BY_WORKER) && it.late.len() >= SAMPLES * points;
+        while self.original.is_none() && !is_enough(self) {
+            self.store_half(bench, SAMPLE)?;
         }
         while self.stored < point {
             let runtime = &bench.rig.runtime;
@@ -105,13 +141,51 @@ impl Site {
         Ok(bench.rig.runtime.block_on(self.store.vacuum())?)
     }
 
-    /// Lets a worker store new events.
-    fn give(&mut self, bench: &Bench<'_>, count: usize) -> Outcome<worker::Drained> {
-        self.seed += 1;
-        self.stored += count;
-        let filling = worker::Filling::new(bench.rig, &Mix::Money.bodies(self.seed, count))?;
-        let tables = worker::Tables::Grown;
-        worker::drain(bench.rig, &self.database, &filling, Level::Everysec, tables)
+    /// Stores what new customers do at first.
+    fn store_half(&mut self, bench: &Bench<'_>, events: usize) -> Outcome<()> {
+        let half = Half::of(&mut self.seed, events);
+        let filling = worker::Filling::new(bench.rig, &half.early)?;
+        self.give(bench, &filling, half.early.len())?;
+        self.late.push_back(half.late);
+        Ok(())
+    }
+
+    /// The measurement whose cost is in the middle.
+    fn measure(&mut self, bench: &Bench<'_>) -> Outcome<worker::Drained> {
+        let samples: Outcome<Vec<_>> = (0..SAMPLES).map(|_| self.sample(bench, SAMPLE)).collect();
+        Ok(median(samples?).ok_or("nothing was measured")?)
+    }
+
+    /// `before` events of new customers, which warm everything up, and then it goes on with some who were there.
+    fn sample(&mut self, bench: &Bench<'_>, before: usize) -> Outcome<worker::Drained> {
+        let late = self.late.pop_front().ok_or("nobody is left to go on with")?;
+        let new = Half::of(&mut self.seed, before).early;
+        let filling = worker::Filling::after(bench.rig, &new, &late)?;
+        self.give(bench, &filling, new.len() + late.len())
+    }
+
+    /// Ends it, and gives back where seeds are.
+    fn close(self, bench: &Bench<'_>) -> Outcome<u64> {
+        bench.rig.runtime.block_on(self.store.close());
+        bench.rig.drop_databases()?;
+        Ok(self.seed)
+    }
+
+    /// Lets a worker store events.
+    fn give(
+        &mut self,
+        bench: &Bench<'_>,
+        filling: &worker::Filling,
+        events: usize,
+    ) -> Outcome<worker::Drained> {
+        self.stored += events;
+        worker::drain(
+            bench.rig,
+            &self.database,
+            filling,
+            Level::Everysec,
+            worker::Tables::Grown,
+        )
     }
 }
 
@@ -146,6 +220,8 @@ pub(super) struct Point {
     pub rate: f64,
     /// CPU of each of [`COUNTED`], in seconds per 1000 events.
     pub cpu: [f64; 3],
+    /// Bytes that Postgres writes ahead for an event, and how many whole pages are among them.
+    pub wal: [f64; 2],
 }
 
 impl Point {
@@ -154,6 +230,7 @@ impl Point {
             stored,
             rate: sample.rate,
             cpu: COUNTED.map(|name| sample.cpu.get(name).copied().unwrap_or(0.0)),
+            wal: [sample.wal_bytes, sample.wal_pages],
         }
     }
 
@@ -164,7 +241,13 @@ impl Point {
     /// A line under [`CSV`].
     pub(super) fn csv(&self) -> String {
         let cpu = self.cpu.map(|seconds| format!("{seconds:.5}"));
-        format!("{},{:.0},{}", self.stored, self.rate, cpu.join(","))
+        let [bytes, pages] = self.wal;
+        format!(
+            "{},{:.0},{},{bytes:.0},{pages:.2}",
+            self.stored,
+            self.rate,
+            cpu.join(",")
+        )
     }
 }
 
@@ -186,10 +269,12 @@ mod tests {
             rate: 4_321.4,
             cpu,
             memory_peak: None,
+            wal_bytes: 20_000.4,
+            wal_pages: 1.5,
         };
         let point = Point::of(10_000, &sample);
         assert_eq!(point.cost(), 0.35);
-        assert_eq!(point.csv(), "10000,4321,0.10000,0.00000,0.25000");
-        assert_eq!(CSV.split(',').count(), 5);
+        assert_eq!(point.csv(), "10000,4321,0.10000,0.00000,0.25000,20000,1.50");
+        assert_eq!(CSV.split(',').count(), 7);
     }
 }

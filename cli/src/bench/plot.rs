@@ -88,6 +88,7 @@ mod tests {
             stored,
             rate: 5_000.0,
             cpu: [worker, 0.01, 0.2],
+            wal: [20_000.0, 1.0],
         };
         let svg = svg(&[point(10_000, 0.1), point(1_000_000, 0.12)]).expect("a curve");
         assert_eq!(svg.matches("<circle").count(), 8, "four lines of two points");

@@ -63,6 +63,10 @@ pub(super) struct Drained {
     pub cpu: Cpu,
     /// The worker's, bytes.
     pub memory_peak: Option<f64>,
+    /// Bytes Postgres wrote ahead for each event.
+    pub wal_bytes: f64,
+    /// Whole pages among them.
+    pub wal_pages: f64,
 }
 
 /// What a stream is filled with.
@@ -76,6 +80,15 @@ impl Filling {
     pub(super) fn new(rig: &Rig, bodies: &[Bytes]) -> Outcome<Self> {
         let mut all = prelude(bodies);
         let warm_up = all.len() + WARM_UP.min(bodies.len() / 10);
+        all.extend_from_slice(bodies);
+        let entries = load::entries(&all, &rig.secret)?;
+        Ok(Self { entries, warm_up })
+    }
+
+    /// With other events before the clock starts.
+    pub(super) fn after(rig: &Rig, before: &[Bytes], bodies: &[Bytes]) -> Outcome<Self> {
+        let mut all = [prelude(before), before.to_vec(), prelude(bodies)].concat();
+        let warm_up = all.len();
         all.extend_from_slice(bodies);
         let entries = load::entries(&all, &rig.secret)?;
         Ok(Self { entries, warm_up })
@@ -122,6 +135,7 @@ pub(super) fn drain_filled(rig: &Rig, database: &str, measured: usize, tables: T
         rig.runtime.block_on(store.analyze())?;
     }
     left = stream::length(&mut raw)?;
+    let before = rig.runtime.block_on(store.written_ahead())?;
     let meter = Meter::start(&rig.watched(&[role.watched()]));
     let (began, events) = (Instant::now(), left as f64);
     while stream::length(&mut raw)? > 0 {
@@ -131,12 +145,17 @@ pub(super) fn drain_filled(rig: &Rig, database: &str, measured: usize, tables: T
         }
     }
     wait_for_effects(rig, &store, deadline)?;
-    let drained = Drained {
-        rate: events / began.elapsed().as_secs_f64(),
-        cpu: meter.per_1000(events),
-        memory_peak: role.memory_peak(),
-    };
+    let (took, cpu, memory_peak) = (began.elapsed(), meter.per_1000(events), role.memory_peak());
+    // Its sessions tell what they wrote when they end.
     role.stop()?;
+    let after = rig.runtime.block_on(store.written_ahead())?;
+    let drained = Drained {
+        rate: events / took.as_secs_f64(),
+        cpu,
+        memory_peak,
+        wal_bytes: (after.bytes - before.bytes) as f64 / events,
+        wal_pages: (after.full_pages - before.full_pages) as f64 / events,
+    };
     let parked = rig.runtime.block_on(store.parked_count())?;
     if parked > 0 {
         return Err(format!("{parked} events were parked: these are no events to measure with").into());

@@ -130,6 +130,15 @@ fn shares(lines: &[String], count: usize) -> impl Iterator<Item = &[String]> {
     (0..count.max(1)).map(move |number| &lines[bound(number)..bound(number + 1)])
 }
 
+/// How much Postgres wrote ahead (WAL).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrittenAhead {
+    /// All of it.
+    pub bytes: u64,
+    /// Whole pages among it: a page's first change after a checkpoint writes all of it (`full_page_writes`).
+    pub full_pages: u64,
+}
+
 impl Store {
     /// What Postgres calls itself.
     ///
@@ -174,6 +183,20 @@ impl Store {
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
         let mut connection = self.pool().acquire().await?;
         execute(&mut connection, "CHECKPOINT").await
+    }
+
+    /// What has been written ahead since the server began. Sessions that are open may not have told of their pages yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn written_ahead(&self) -> Result<WrittenAhead, StoreError> {
+        let sql =
+            "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint, wal_fpi FROM pg_stat_wal";
+        let (bytes, full_pages): (i64, i64) = sqlx::query_as(sql).fetch_one(self.pool()).await?;
+        Ok(WrittenAhead {
+            bytes: bytes.unsigned_abs(),
+            full_pages: full_pages.unsigned_abs(),
+        })
     }
 
     /// Milliseconds from acceptance to commit of events accepted since then (unix milliseconds), as Postgres saw the
