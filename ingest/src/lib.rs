@@ -15,6 +15,7 @@
 
 mod body;
 mod config;
+mod crowd;
 mod endpoint;
 mod line;
 mod meters;

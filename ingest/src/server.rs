@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::header::{CONNECTION, HeaderValue};
@@ -25,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{IngestConfig, Limits};
 use crate::meters::{Counted, Meters, count_refusal};
+use crate::crowd::Crowd;
 use crate::refusal::{HEADERS_TIMEOUT, HEADERS_TOO_LARGE, HTTP_MALFORMED};
 use crate::status;
 use crate::stream::{ClientStream, Pace};
@@ -198,7 +198,8 @@ async fn watch_queue(webhook: Arc<Webhook>, config: IngestConfig, sharding: Shar
 }
 
 /// Takes connections until `stop`. At the cap the next one waits, and those behind it in the kernel, unaccepted. While it
-/// does, every connection ends with its next answer: whoever keeps sending must not keep others from being answered.
+/// does, every connection ends with its next answer, and those that have been idle for a while end one by one: whoever keeps
+/// sending, or keeps a connection for later, must not keep others from being answered.
 async fn accept(
     listener: TcpListener,
     webhook: &Arc<Webhook>,
@@ -206,18 +207,16 @@ async fn accept(
     slots: &Arc<Semaphore>,
     stop: &CancellationToken,
 ) {
-    let is_crowded = Arc::new(AtomicBool::new(false));
+    let crowd = Crowd::default();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((tcp, _)) => {
-                is_crowded.store(slots.available_permits() == 0, Ordering::Relaxed);
-                let slot = stop.run_until_cancelled(Arc::clone(slots).acquire_owned()).await;
-                is_crowded.store(false, Ordering::Relaxed);
+                let slot = stop.run_until_cancelled(crowd.place(slots)).await;
                 let Some(Ok(slot)) = slot else { break };
                 let serving = Serving {
                     webhook: Arc::clone(webhook),
                     limits: *limits,
-                    is_crowded: Arc::clone(&is_crowded),
+                    crowd: crowd.clone(),
                     stop: stop.clone(),
                 };
                 tokio::spawn(serving.serve(tcp, slot));
@@ -247,27 +246,31 @@ fn is_hang_up(error: &io::Error) -> bool {
 struct Serving {
     webhook: Arc<Webhook>,
     limits: Limits,
-    /// Whether somebody waits for a connection to end.
-    is_crowded: Arc<AtomicBool>,
+    crowd: Crowd,
     stop: CancellationToken,
 }
 
 impl Serving {
     /// One connection, from its first byte to its last.
     async fn serve(self, tcp: TcpStream, _slot: OwnedSemaphorePermit) {
-        let Self { webhook, limits, .. } = &self;
+        let Self {
+            webhook,
+            limits,
+            crowd,
+            ..
+        } = &self;
         // An answer is one small packet; nothing follows that it could wait for.
         tcp.set_nodelay(true).ok();
         let _counted = Counted::new(&webhook.meters.connections);
         let pace = Pace::default();
-        let stream = ClientStream::new(tcp, pace.clone(), limits);
+        let stream = ClientStream::new(tcp, pace.clone(), crowd.clone(), limits);
         let service = service_fn(|request| {
             pace.request();
             let answer = webhook.answer(request);
-            let (pace, is_crowded) = (&pace, &self.is_crowded);
+            let pace = &pace;
             async move {
                 let mut response = answer.await;
-                if is_crowded.load(Ordering::Relaxed) {
+                if crowd.is_there() {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
                 }

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, Sleep};
 
 use crate::config::Limits;
+use crate::crowd::Crowd;
 
 /// Most bytes read and thrown away after our last answer.
 const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -59,14 +61,18 @@ pub(crate) struct ClientStream {
     /// Rings at the deadline or before it: most deadlines are put off long before they come, and that costs nothing.
     timer: Pin<Box<Sleep>>,
     is_idle: bool,
+    idle_since: Instant,
+    crowd: Crowd,
+    asked: Pin<Box<OwnedNotified>>,
     /// Bytes that may still be thrown away; `None` before the end.
     lingering: Option<usize>,
 }
 
 impl ClientStream {
     /// The first headers' time starts now: whoever connects has something to say.
-    pub(crate) fn new(tcp: TcpStream, pace: Pace, limits: &Limits) -> Self {
-        let deadline = Instant::now() + limits.head;
+    pub(crate) fn new(tcp: TcpStream, pace: Pace, crowd: Crowd, limits: &Limits) -> Self {
+        let now = Instant::now();
+        let deadline = now + limits.head;
         Self {
             tcp,
             pace,
@@ -76,8 +82,25 @@ impl ClientStream {
             deadline,
             timer: Box::pin(tokio::time::sleep_until(deadline)),
             is_idle: false,
+            idle_since: now,
+            asked: Box::pin(crowd.asked()),
+            crowd,
             lingering: None,
         }
+    }
+
+    /// Whether idling is over because somebody waits for a connection to end.
+    fn gives_way(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.asked.as_mut().poll(cx).is_ready() {
+            let next = self.crowd.asked();
+            self.asked.set(next);
+        }
+        self.crowd.takes(self.idle_since.elapsed())
+    }
+
+    /// Whether nothing was begun for so long that nothing will be.
+    fn is_done_idling(&mut self, cx: &mut Context<'_>) -> bool {
+        self.gives_way(cx) || self.is_over(cx)
     }
 
     fn restart(&mut self, limit: Duration) {
@@ -104,16 +127,18 @@ impl AsyncRead for ClientStream {
         let pace = this.pace.now();
         if pace == IDLE && !this.is_idle {
             this.is_idle = true;
+            this.idle_since = Instant::now();
             this.restart(this.idle_limit);
         }
-        if pace != REQUEST && this.is_over(cx) {
-            // Nobody is owed an answer when nothing was begun: to hyper, an idle client hangs up.
-            return Poll::Ready(match pace {
-                IDLE => Ok(()),
-                _ => Err(io::ErrorKind::TimedOut.into()),
-            });
+        if pace == HEAD && this.is_over(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        ready!(Pin::new(&mut this.tcp).poll_read(cx, buf))?;
+        let read = Pin::new(&mut this.tcp).poll_read(cx, buf);
+        // Only then: whoever has sent something meanwhile is owed an answer. To hyper, an idle client hangs up.
+        if pace == IDLE && read.is_pending() && this.is_done_idling(cx) {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(read)?;
         if pace == IDLE {
             this.is_idle = false;
             this.pace.head();

@@ -79,6 +79,21 @@ fn an_idle_connection_is_closed_in_the_end() {
 }
 
 #[test]
+fn at_the_cap_of_connections_who_only_keeps_one_for_later_makes_room() {
+    let ingest = Ingest::ready_with(|config| {
+        config.connections_max = 1;
+        config.limits.idle = LONG;
+    });
+    let mut keeper = Client::connect(ingest.address);
+    assert_eq!(keeper.send(&good()).answer().status, 200);
+    let start = Instant::now();
+    let mut next = Client::connect(ingest.address);
+    assert_eq!(next.send(&good()).answer().status, 200);
+    assert_eq!(keeper.end(), b"");
+    assert!(start.elapsed() < LONG / 2);
+}
+
+#[test]
 fn a_slow_body_is_a_408() {
     let ingest = Ingest::ready_with(|config| config.limits.body = SHORT);
     let headers: [(&str, &[u8]); 2] = [("stripe-signature", b"t=1"), ("content-length", b"100")];
