@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use shared::admin::{self, Readiness};
+use shared::lifecycle::again;
 use shared::limiter::Limiter;
 use shared::queue::{Probe, QueueError};
 use shared::state_cache::{StateCache, keeping};
@@ -171,11 +172,7 @@ impl Server {
             return Ok(());
         }
         tracing::info!(address = %self.address, admin_address = %self.admin_address, "listening");
-        let app = self.app.clone();
-        beside.spawn(async move { app.keys.keep().await });
-        beside.spawn(finish(self.app.clone()));
-        beside.spawn(announce(self.app.cache.clone()));
-        beside.spawn(look_after(self.app.clone(), readiness.clone()));
+        spawn_beside(&mut beside, &self.app, &readiness);
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         accept(self.listener, &router(self.app), &slots, &stop).await;
         readiness.set(STOPPING, Some("told to end".to_owned()));
@@ -184,6 +181,24 @@ impl Server {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// What goes on beside the requests.
+fn spawn_beside(beside: &mut JoinSet<()>, app: &App, readiness: &Readiness) {
+    let its = app.clone();
+    let keys = move || {
+        let its = its.clone();
+        async move { its.keys.keep().await }
+    };
+    beside.spawn(again("keeping keys", keys));
+    let its = app.clone();
+    beside.spawn(again("finishing intents", move || finish(its.clone())));
+    let its = app.cache.clone();
+    beside.spawn(again("announcing", move || announce(its.clone())));
+    let (its, readiness) = (app.clone(), readiness.clone());
+    beside.spawn(again("looking after things", move || {
+        look_after(its.clone(), readiness.clone())
+    }));
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError> {
@@ -217,9 +232,13 @@ async fn wait_for_store(store: &Store, readiness: &Readiness) -> Result<(), ApiE
 }
 
 async fn suits(store: &Store) -> Result<(), ApiError> {
-    store.check_schema().await?;
-    store.check_api_role().await?;
-    Ok(())
+    let looking = async {
+        store.check_schema().await?;
+        store.check_api_role().await?;
+        Ok(())
+    };
+    let found = store::in_time(async { Ok(looking.await) }).await;
+    found.map_err(SchemaError::Store)?
 }
 
 fn is_temporary(error: &ApiError) -> bool {
@@ -252,10 +271,10 @@ async fn look_after(app: App, readiness: Readiness) {
             STORE,
             suits(&app.store).await.err().map(|error| error.to_string()),
         );
-        if let Err(error) = app.store.forget_requests(KEPT_FOR, FORGET_ROWS_MAX).await {
+        if let Err(error) = store::in_time(app.store.forget_requests(KEPT_FOR, FORGET_ROWS_MAX)).await {
             tracing::debug!(%error, "old answers are kept a little longer");
         }
-        if let Err(error) = release_overdue(&app).await {
+        if let Err(error) = store::in_time(release_overdue(&app)).await {
             tracing::warn!(%error, "reservations stay open a little longer");
         }
     }

@@ -16,6 +16,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shared::admin::{self, Readiness};
 use shared::clock::Clock;
+use shared::lifecycle::again;
 use shared::queue::{Gate, Link, Producer, QueueError, RESPONSE_TIMEOUT, Sharding, survey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,8 +24,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{IngestConfig, Limits};
-use crate::meters::{Counted, Meters, count_refusal};
 use crate::crowd::Crowd;
+use crate::meters::{Counted, Meters, count_refusal};
 use crate::refusal::{HEADERS_TIMEOUT, HEADERS_TOO_LARGE, HTTP_MALFORMED};
 use crate::status;
 use crate::stream::{ClientStream, Pace};
@@ -142,17 +143,15 @@ impl Server {
         let mut beside = JoinSet::new();
         beside.spawn(serve_admin(self.admin_listener, readiness.clone(), self.metrics));
         let link = Link::new(&self.config.common.redis_url, RESPONSE_TIMEOUT)?;
-        beside.spawn(survey::watch(
-            link,
-            self.sharding.prefix.clone(),
-            self.webhook.clock.clone(),
-        ));
-        beside.spawn(watch_queue(
-            Arc::clone(&self.webhook),
-            self.config.clone(),
-            self.sharding,
-        ));
-        beside.spawn(status::keep(Arc::clone(&self.webhook), readiness.clone()));
+        let (prefix, clock) = (self.sharding.prefix.clone(), self.webhook.clock.clone());
+        let survey = move || survey::watch(link.clone(), prefix.clone(), clock.clone());
+        beside.spawn(again("surveying", survey));
+        let (webhook, config) = (Arc::clone(&self.webhook), self.config.clone());
+        let watch = move || watch_queue(Arc::clone(&webhook), config.clone(), self.sharding.clone());
+        beside.spawn(again("watching the queue", watch));
+        let (webhook, told) = (Arc::clone(&self.webhook), readiness.clone());
+        let status = move || status::keep(Arc::clone(&webhook), told.clone());
+        beside.spawn(again("keeping readiness", status));
 
         let slots = Arc::new(Semaphore::new(self.config.connections_max as usize));
         accept(self.listener, &self.webhook, &self.config.limits, &slots, &stop).await;

@@ -18,6 +18,7 @@ const ROUND_PAUSE: Duration = Duration::from_secs(10);
 const STEPS_PER_LOOK: u32 = 50;
 
 /// What the loop needs.
+#[derive(Clone)]
 pub(crate) struct Auditor {
     pub(crate) store: Store,
     pub(crate) outstanding_max: Option<i64>,
@@ -43,7 +44,7 @@ impl Auditor {
 
     /// One step; returns how long to pause then.
     async fn step(&self) -> Duration {
-        match self.store.check_step(STEP_ROWS, false).await {
+        match store::in_time(self.store.check_step(STEP_ROWS, false)).await {
             Ok(Some(step)) => {
                 step.found.iter().for_each(report::violation);
                 if step.ended_round { ROUND_PAUSE } else { STEP_PAUSE }
@@ -58,7 +59,7 @@ impl Auditor {
     }
 
     async fn look(&self, known: &mut Vec<String>) {
-        match self.store.unsafe_settings().await {
+        match store::in_time(self.store.unsafe_settings()).await {
             Ok(settings) if settings == *known => {}
             Ok(settings) => {
                 report::durability(&settings);
@@ -66,7 +67,7 @@ impl Auditor {
             }
             Err(error) => report::not_now("the settings of postgres cannot be read", &error),
         }
-        match self.store.ledger_gauges().await {
+        match store::in_time(self.store.ledger_gauges()).await {
             Ok(gauges) => report::ledger(&gauges, self.outstanding_max),
             Err(error) => report::not_now("the ledger's gauges cannot be read", &error),
         }

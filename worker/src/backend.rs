@@ -16,6 +16,7 @@ use apalis_core::task::data::Data;
 use apalis_core::task::task_id::RandomId;
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
+use shared::lifecycle::vital;
 use tokio::task::JoinHandle;
 
 use crate::attendance::Attendance;
@@ -52,7 +53,7 @@ impl Streams {
             ..
         } = pipeline.clone();
         let fetching = claims::fetch(consumer, leases, readiness, shards, waiting.clone(), stop);
-        let fetcher = tokio::spawn(fetching);
+        let fetcher = tokio::spawn(vital("fetching", fetching));
         Self {
             claims: Some(Claims { waiting, fetcher }),
             pipeline,
@@ -98,7 +99,7 @@ impl Backend for Streams {
 /// Waits for the fetcher, and hands back what it fetched and nobody took.
 async fn close(claims: Claims, pipeline: Pipeline) {
     let Claims { waiting, fetcher } = claims;
-    // The error would be a panic of the fetcher; closing goes on without it.
+    // It does not fail: a panic would have ended the process.
     drop(fetcher.await);
     // Not before: the read that was under way when the stop came may have claimed one more chunk.
     for untouched in waiting
@@ -137,11 +138,8 @@ pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), Wo
     let shards = Shards::default();
     let waiting = Waiting::new(shards.clone());
     let ended = tokio_util::sync::CancellationToken::new();
-    let keeper = tokio::spawn(claims::keep(
-        pipeline.consumer.clone(),
-        pipeline.leases.clone(),
-        ended.clone(),
-    ));
+    let keeping = claims::keep(pipeline.consumer.clone(), pipeline.leases.clone(), ended.clone());
+    let keeper = tokio::spawn(vital("keeping leases", keeping));
     let attendance = Attendance {
         consumer: pipeline.consumer.clone(),
         shards: shards.clone(),
@@ -150,7 +148,7 @@ pub(crate) async fn run(pipeline: Pipeline, concurrency: usize) -> Result<(), Wo
         readiness: pipeline.readiness.clone(),
         slots: concurrency,
     };
-    let attending = tokio::spawn(attendance.keep(stop.clone(), ended.clone()));
+    let attending = tokio::spawn(vital("attending", attendance.keep(stop.clone(), ended.clone())));
     let worker = WorkerBuilder::new(pipeline.consumer.name().to_owned())
         .backend(Streams::start(pipeline.clone(), shards, waiting))
         .data(Arc::new(pipeline))

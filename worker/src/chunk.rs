@@ -15,8 +15,9 @@ use store::{Store, StoreError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::in_time;
 use crate::item::{Fate, Item};
-use crate::meters::{self, Busy};
+use crate::meters::Busy;
 use crate::park::Failure;
 use crate::pause::pauses;
 use crate::report;
@@ -25,8 +26,6 @@ use crate::waiting::Chunk;
 
 /// The condition under which Postgres trouble is reported.
 pub const POSTGRES: &str = "postgres";
-/// Longest one attempt at a transaction may take: a half-open connection never answers.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest pause between attempts while Postgres is away.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Attempts to tell Redis that a chunk is done, before leaving it to the lease and the inbox.
@@ -99,25 +98,21 @@ impl Pipeline {
         loop {
             let held = || ids(waiting.iter().flatten().chain(batch));
             self.leases.touch(&held(), Instant::now());
-            let attempt = AssertUnwindSafe(transact(&self.store, batch)).catch_unwind();
-            let trouble = match tokio::time::timeout(ATTEMPT_TIMEOUT, attempt).await {
-                Ok(Ok(Ok(fates))) => {
+            let attempt = in_time(&self.stop, transact(&self.store, batch));
+            let trouble = match AssertUnwindSafe(attempt).catch_unwind().await {
+                Ok(Ok(fates)) => {
                     self.readiness.set(POSTGRES, None);
                     return Verdict::Committed(fates);
                 }
-                Ok(Ok(Err(error))) if is_about_content(&error, batch) => {
+                Ok(Err(error)) if is_about_content(&error, batch) => {
                     return Verdict::Culprit(Failure::rejected(&error));
                 }
-                Ok(Ok(Err(error))) => {
+                Ok(Err(error)) => {
                     report::transient(&error);
                     report::retried(error.retry_reason());
                     error.message()
                 }
-                Ok(Err(panic)) => return Verdict::Culprit(Failure::panic(panic.as_ref())),
-                Err(_) => {
-                    report::retried(meters::TIMEOUT);
-                    "postgres did not answer in time".to_owned()
-                }
+                Err(panic) => return Verdict::Culprit(Failure::panic(panic.as_ref())),
             };
             report::waiting(&self.readiness, POSTGRES, &trouble);
             if !is_forgiven {

@@ -222,6 +222,8 @@ impl Source {
     }
 
     fn hand_over(&self, chunk: Vec<Claimed>, waiting: &Waiting) {
+        #[cfg(feature = "planted-bugs")]
+        assert!(!shared::planted::is_planted("fetch-panics"), "planted");
         self.leases.hold(chunk.iter().map(|claimed| &claimed.id));
         waiting.put(chunk);
     }

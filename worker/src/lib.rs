@@ -6,6 +6,7 @@
 //! the whole is decided and written in one transaction ([`transact`]), and acknowledged.
 
 mod analyst;
+mod attempt;
 pub mod attendance;
 mod auditor;
 mod backend;
@@ -49,6 +50,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use shared::admin::{self, Readiness};
 use shared::clock::Clock;
 use shared::config::{ConfigError, Env, Setting};
+use shared::lifecycle::again;
 use shared::metric::Metric;
 use shared::queue::{Consumer, Leases, Link, QueueError, RESPONSE_TIMEOUT, survey};
 use shared::role::Role;
@@ -225,17 +227,23 @@ fn spawn_background(
         policy: config.policy,
         readiness: pipeline.readiness.clone(),
         marked: Arc::clone(&pipeline.marked),
+        role_stop: pipeline.stop.clone(),
     };
     let replayer = Replayer {
         store: pipeline.store.clone(),
         marked: Arc::clone(&pipeline.marked),
     };
     let mut background = JoinSet::new();
-    background.spawn(reckoner.run(reckoner_stop.clone()));
+    let stop = reckoner_stop.clone();
+    background.spawn(again("reckoning", move || reckoner.clone().run(stop.clone())));
     if let Some(refetcher) = refetcher(config, pipeline)? {
-        background.spawn(refetcher.run(reckoner_stop.clone()));
+        let stop = reckoner_stop.clone();
+        background.spawn(again("asking Stripe", move || {
+            refetcher.clone().run(stop.clone())
+        }));
     }
-    background.spawn(replayer.run(pipeline.stop.clone()));
+    let stop = pipeline.stop.clone();
+    background.spawn(again("replaying", move || replayer.clone().run(stop.clone())));
     Ok(background)
 }
 
@@ -252,16 +260,27 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> Result<JoinSet<
         every: config.sweep_every,
     };
     let mut periodic = JoinSet::new();
-    periodic.spawn(analyst::analyze(pipeline.store.clone(), pipeline.stop.clone()));
-    periodic.spawn(auditor.run(pipeline.stop.clone()));
+    let (store, stop) = (pipeline.store.clone(), pipeline.stop.clone());
+    periodic.spawn(again("looking at new tables", move || {
+        analyst::analyze(store.clone(), stop.clone())
+    }));
+    let stop = pipeline.stop.clone();
+    periodic.spawn(again("auditing", move || auditor.clone().run(stop.clone())));
     if let Some(reconciler) = reconciler(config, pipeline)? {
-        periodic.spawn(reconciler.run(pipeline.stop.clone()));
+        let stop = pipeline.stop.clone();
+        periodic.spawn(again("reconciling", move || reconciler.clone().run(stop.clone())));
     }
-    periodic.spawn(sweeper.run(pipeline.stop.clone()));
-    periodic.spawn(watcher::watch(pipeline.store.clone(), pipeline.stop.clone()));
+    let stop = pipeline.stop.clone();
+    periodic.spawn(again("sweeping", move || sweeper.clone().run(stop.clone())));
+    let (store, stop) = (pipeline.store.clone(), pipeline.stop.clone());
+    periodic.spawn(again("watching", move || {
+        watcher::watch(store.clone(), stop.clone())
+    }));
     let link = Link::new(&config.common.redis_url, RESPONSE_TIMEOUT)?;
     let prefix = config.common.redis_prefix.clone();
-    periodic.spawn(survey::watch(link, prefix, pipeline.clock.clone()));
+    let clock = pipeline.clock.clone();
+    let survey = move || survey::watch(link.clone(), prefix.clone(), clock.clone());
+    periodic.spawn(again("surveying", survey));
     Ok(periodic)
 }
 

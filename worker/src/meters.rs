@@ -65,8 +65,6 @@ pub(crate) const EVENTS_BYTES: &str = "tollgate_db_events_bytes";
 pub(crate) const OUTCOMES: [&str; 4] = ["applied", "ignored", "parked", "duplicate"];
 /// What can become of asking Stripe for an object.
 const REFETCHED: [&str; 3] = ["answered", "given_up", "refused"];
-/// A transaction nobody answered for.
-pub(crate) const TIMEOUT: &str = "timeout";
 /// What is not one of Stripe's objects, and drifts nevertheless.
 pub(crate) const SUBSCRIPTION_STATUS: &str = "subscription_status";
 /// Stripe's words, and what is none of them.
@@ -133,9 +131,7 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         RETRIES,
         "Times a batch of events was tried again, by why.",
-        &[Label::of("reason", || {
-            [StoreError::RETRY_REASONS.as_slice(), &[TIMEOUT]].concat()
-        })],
+        &[Label::of("reason", || StoreError::RETRY_REASONS.to_vec())],
     ),
     Metric::histogram(
         CHUNK_DURATION,

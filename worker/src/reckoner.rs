@@ -9,9 +9,10 @@ use store::{Store, StoreError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::in_time;
 use crate::chunk::POSTGRES;
 use crate::pause::{SHORTEST, pauses};
-use crate::reckon::{MARKS_MAX, ReckonError, reckon};
+use crate::reckon::{Done, MARKS_MAX, ReckonError, reckon};
 use crate::report;
 
 /// How often to look for marks nobody told us about.
@@ -28,12 +29,15 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 const ATTEMPTS_MAX: u32 = 3;
 
 /// What the loop needs.
+#[derive(Clone)]
 pub(crate) struct Reckoner {
     pub(crate) store: Store,
     pub(crate) policy: Policy,
     pub(crate) readiness: Readiness,
     /// Told after each commit that may have left marks.
     pub(crate) marked: Arc<Notify>,
+    /// Cancelled when the role is asked to stop, which is before the last marks are made.
+    pub(crate) role_stop: CancellationToken,
 }
 
 impl Reckoner {
@@ -44,7 +48,7 @@ impl Reckoner {
         let mut attempts = 0;
         while !stop.is_cancelled() {
             let started = Instant::now();
-            let pause = match reckon(&self.store, &self.policy, marks_max).await {
+            let pause = match self.reckon(marks_max).await {
                 Ok(done) => {
                     waits = pauses(PAUSE_MAX);
                     // One by one only past the one that failed.
@@ -85,9 +89,14 @@ impl Reckoner {
         }
     }
 
+    async fn reckon(&self, marks_max: u32) -> Result<Option<Done>, ReckonError> {
+        let reckoning = async { Ok(reckon(&self.store, &self.policy, marks_max).await) };
+        in_time(&self.role_stop, reckoning).await?
+    }
+
     async fn set_aside(&self, rows: &[i64], error: &StoreError) {
         report::not_reckoned(error);
-        if let Err(error) = self.store.set_marks_aside(rows, &error.cause()).await {
+        if let Err(error) = store::in_time(self.store.set_marks_aside(rows, &error.cause())).await {
             tracing::warn!("a mark could not be set aside, trying again: {}", error.message());
         }
     }

@@ -19,6 +19,8 @@ use crate::report;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long an account is its worker's without a sign of life, seconds: longer than a page may take with all its waiting.
 const LEASE_SECONDS: i64 = 120;
+/// Longest a round may take: a month of a busy account's events.
+const ROUND_MAX: Duration = Duration::from_secs(60 * 60);
 /// After something was filled in, or while there is more of the past, seconds: what was put into the queue is settled by
 /// then.
 const SOON_SECONDS: i64 = 2;
@@ -32,6 +34,7 @@ const SETTLED_MAX: u32 = 10_000;
 const KEPT_DAYS: i64 = KEPT_SECONDS / (24 * 3_600);
 
 /// What the loop needs.
+#[derive(Clone)]
 pub(crate) struct Reconciler {
     pub(crate) comparer: Comparer,
     pub(crate) mender: Mender,
@@ -48,7 +51,7 @@ impl Reconciler {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             for account in &accounts {
-                if let Err(error) = self.turn(account, &lease).await {
+                if let Err(error) = store::within(ROUND_MAX, self.turn(account, &lease)).await {
                     report::not_now("Stripe's list of events is not compared", &error);
                 }
             }

@@ -25,6 +25,8 @@ const CLAIMED_MAX: u32 = 32;
 const CONCURRENCY: usize = 8;
 /// How long a claim is good for, seconds: longer than its requests may take with all their waiting.
 const LEASE_SECONDS: i64 = 120;
+/// Longest the requests claimed at a time may take together. Of those that are not answered by then the claims run out.
+const TURN_MAX: Duration = Duration::from_secs(4 * LEASE_SECONDS as u64);
 /// How often to look for requests.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Wait after the key was refused, seconds: an operator has to act, and will not at once.
@@ -51,7 +53,7 @@ impl Refetcher {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut armed = false;
         while !stop.is_cancelled() {
-            let done = match self.turn(&mut armed).await {
+            let done = match store::within(TURN_MAX, self.turn(&mut armed)).await {
                 Ok(done) => done,
                 Err(error) => {
                     report::transient(&error);

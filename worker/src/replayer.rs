@@ -12,6 +12,7 @@ use store::{Store, StoreError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::in_time;
 use crate::chunk::{halve, is_about_content};
 use crate::item::Item;
 use crate::park::Failure;
@@ -30,6 +31,7 @@ const LEASE_SECONDS: i64 = 20;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What the loop needs.
+#[derive(Clone)]
 pub(crate) struct Replayer {
     pub(crate) store: Store,
     /// Told when a portion left marks.
@@ -49,7 +51,7 @@ impl Replayer {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let lease = unique::word();
         while !stop.is_cancelled() {
-            match self.store.claim_job(&lease, LEASE_SECONDS).await {
+            match store::in_time(self.store.claim_job(&lease, LEASE_SECONDS)).await {
                 Ok(Some(job)) => {
                     if let Err(error) = self.carry_out(job, &lease, &stop).await {
                         report::not_now("a job about dead letters rests", &error);
@@ -78,14 +80,14 @@ impl Replayer {
         loop {
             let turn = match job.deed {
                 Deed::Replay => self.replay(&mut job, lease, stop).await,
-                Deed::Discard => self.discard(&mut job, lease).await,
+                Deed::Discard => in_time(stop, self.discard(&mut job, lease)).await,
             };
             let looked = match turn {
                 Ok(Turn::Looked(looked)) => looked,
                 Ok(Turn::Over) => return Ok(()),
                 Err(error) => {
                     // Not a death, and nobody's fault.
-                    self.store.release_job(job.id, lease).await.ok();
+                    store::in_time(self.store.release_job(job.id, lease)).await.ok();
                     return Err(error);
                 }
             };
@@ -99,7 +101,7 @@ impl Replayer {
     }
 
     async fn replay(&self, job: &mut Job, lease: &str, stop: &CancellationToken) -> Result<Turn, StoreError> {
-        let letters = self.store.letters_of(job, portion(job)).await?;
+        let letters = store::in_time(self.store.letters_of(job, portion(job))).await?;
         if letters.is_empty() {
             return self.finish(job, lease).await;
         }
@@ -107,7 +109,7 @@ impl Replayer {
         let candidates = letters.into_iter().map(|it| Candidate::new(it, job.attempts));
         let mut batches = vec![candidates.collect::<Vec<_>>()];
         while let Some(batch) = batches.pop() {
-            match self.commit(job, lease, &batch).await? {
+            match in_time(stop, self.commit(job, lease, &batch)).await? {
                 Verdict::Committed => job.after = batch.last().map(|last| last.letter.cursor.clone()),
                 Verdict::Culprit(failure) => halve(&mut batches, batch, |it| it.parked(failure)),
                 Verdict::Lost => return Ok(Turn::Over),

@@ -20,6 +20,8 @@ use crate::report;
 
 /// Pause between sweeps, and before the first.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Longest a sweep may take: the next goes on where it was given up.
+const SWEEP_MAX: Duration = Duration::from_secs(60 * 60);
 /// Rows of one page.
 const PAGE_ROWS: u32 = 200;
 /// Most sources with a problem that one sweep marks; the next goes on where it ended.
@@ -33,6 +35,7 @@ const FREE: &str = "free";
 const PROBLEMS: &str = "problems";
 
 /// What the loop needs.
+#[derive(Clone)]
 pub(crate) struct Sweeper {
     pub(crate) store: Store,
     pub(crate) policy: Policy,
@@ -72,7 +75,7 @@ impl Sweeper {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                result = sweep => if let Err(error) = result {
+                result = store::within(SWEEP_MAX, sweep) => if let Err(error) = result {
                     report::not_now("the sweep ended early", &error);
                 }
             }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use shared::lifecycle::{EXIT_HUNG, cut_short};
+use shared::lifecycle::{EXIT_BROKEN, cut_short};
 use shared::queue::StreamId;
 
 /// How often the watchdog looks.
@@ -61,7 +61,7 @@ fn watch() {
                 entry = %id,
                 "reading this entry does not end: ending the process, so that the others go on"
             );
-            cut_short(EXIT_HUNG);
+            cut_short(EXIT_BROKEN);
         }
     }
 }

@@ -24,17 +24,17 @@ pub(crate) async fn watch(store: Store, stop: CancellationToken) {
         }
         store.show_pool();
         if look % POOL_LOOKS_PER_SIZES == 0 {
-            match store.sizes().await {
+            match store::in_time(store.sizes()).await {
                 Ok(sizes) => report::sizes(&sizes),
                 Err(error) => tracing::debug!(%error, "sizes are not known"),
             }
-            match store.coverages().await {
+            match store::in_time(store.coverages()).await {
                 Ok(coverages) => report::coverage(&coverages),
                 Err(error) => tracing::debug!(%error, "coverage is not known"),
             }
         }
         if look == 0 {
-            match store.subscriptions_by_status().await {
+            match store::in_time(store.subscriptions_by_status()).await {
                 Ok(counts) => report::subscriptions(&counts),
                 Err(error) => tracing::debug!(%error, "subscriptions are not counted"),
             }

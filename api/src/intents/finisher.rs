@@ -12,6 +12,8 @@ use crate::app::App;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Most intents taken up at once, one after the other.
 const TAKEN_MAX: u32 = 20;
+/// Longest one may take: Postgres or Stripe may never answer, and the others have to be finished, too.
+const SETTLE_MAX: Duration = Duration::from_secs(120);
 /// Stripe keeps keys for at least a day; after that the same key may do the same again.
 /// Source: <https://docs.stripe.com/api/idempotent_requests>.
 const KEY_GOOD_FOR: Duration = Duration::from_secs(23 * 60 * 60);
@@ -33,18 +35,25 @@ pub(crate) async fn finish(app: App) {
 }
 
 async fn round(app: &App, actor: &Actor) -> Result<(), StoreError> {
-    let mut tx = app.store.begin_as(actor).await?;
-    let lost = tx.lose_intents(KEY_GOOD_FOR).await?;
-    let due = tx.due_intents(TAKEN_MAX).await?;
-    tx.commit().await?;
+    let (lost, due) = store::in_time(take(app, actor)).await?;
     for intent in lost {
         tracing::error!(intent, "nobody knows whether Stripe did this; look for it there");
     }
     for intent in due {
         // What came of it is kept and logged where it is asked for.
-        if settle(app, actor, Written::Before(intent.clone())).await.is_ok() {
+        let settling = settle(app, actor, Written::Before(intent.clone()));
+        if let Ok(Ok(_)) = tokio::time::timeout(SETTLE_MAX, settling).await {
             tracing::info!(intent, "finished what somebody else began");
         }
     }
     Ok(())
+}
+
+/// Those nobody can finish any more, and those to finish.
+async fn take(app: &App, actor: &Actor) -> Result<(Vec<String>, Vec<String>), StoreError> {
+    let mut tx = app.store.begin_as(actor).await?;
+    let lost = tx.lose_intents(KEY_GOOD_FOR).await?;
+    let due = tx.due_intents(TAKEN_MAX).await?;
+    tx.commit().await?;
+    Ok((lost, due))
 }

@@ -192,7 +192,7 @@ impl Child {
 fn is_planted(status: ExitStatus) -> bool {
     #[cfg(feature = "planted-bugs")]
     return status.signal() == Some(Signal::ABORT.as_raw())
-        || status.code() == Some(shared::lifecycle::EXIT_HUNG);
+        || status.code() == Some(shared::lifecycle::EXIT_BROKEN);
     #[cfg(not(feature = "planted-bugs"))]
     {
         let _ = status;

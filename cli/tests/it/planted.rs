@@ -1,6 +1,10 @@
 //! `tollgate chaos` in a build that makes mistakes on purpose: it has to find each of them. See `.ci/run`.
 
+use shared::lifecycle::EXIT_BROKEN;
+
 use crate::chaos::{chaos, report};
+use crate::support::process::Tollgate;
+use crate::support::{PATIENCE, Rig, customer};
 
 /// Whether a run with a mistake finds it, as what it is; one without any finds nothing.
 async fn is_found(bug: Option<(&str, &str)>, faults: &str) {
@@ -45,6 +49,19 @@ async fn who_looks_first_and_inserts_then_does_it_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_there_is_no_mistake_none_is_found() {
     is_found(None, "kill-worker,kill-ingest,flush-scripts").await;
+}
+
+/// Half alive, it would look well and get nothing done: its leases would be kept, and its readiness say nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_ends_when_what_it_cannot_do_without_panics() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(0, 1)]).await;
+    let env = rig.env().with("TOLLGATE_PLANTED_BUG", "fetch-panics");
+    let mut worker = Tollgate::start(&["worker"], &env);
+    let status = worker.end_within(PATIENCE).await;
+    assert_eq!(status, Some(EXIT_BROKEN), "{}", worker.stderr());
+    assert!(worker.stderr().contains("fetching"), "{}", worker.stderr());
+    assert_eq!(rig.backlog().await, 1, "nothing is lost");
 }
 
 /// With two of them in one run, the neighbours of the killer are there at many deaths.

@@ -8,7 +8,7 @@ use shared::queue::{CHUNK_ENTRIES_MAX, LEASE};
 use shared::signature::Secret;
 use simulator::sender::{Pace, Sender, Settings};
 use simulator::traffic::Plan;
-use stack::{Options, Signal, Stack};
+use stack::{Options, Proxy, Signal, Stack};
 use tokio::sync::mpsc;
 
 use crate::support::process::{Tollgate, say_took};
@@ -28,6 +28,11 @@ const HELD: usize = BEGUN + CHUNK_ENTRIES_MAX;
 const QUEUED: usize = 3_000;
 /// For two workers.
 const SHARDS: u16 = 8;
+/// Transactions in mid-way that somebody holds up.
+const WAITING_FOR_LOCKS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+/// The default of `TOLLGATE_SHUTDOWN_SECONDS`.
+const SHUTDOWN: Duration = Duration::from_secs(25);
 /// Well below the lease: within it nothing was waited for.
 const PROMPTLY: Duration = Duration::from_secs(6);
 /// The lease, the search for run-out ones, and the work.
@@ -93,6 +98,27 @@ async fn a_worker_asked_to_stop_finishes_what_it_began_and_hands_back_the_rest()
     let name = second.logged("working", "consumer").await;
     assert_eq!(second.terminate(PROMPTLY).await, Some(0));
     assert!(!rig.consumers().await.contains_key(&name), "its name stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_to_which_postgres_says_nothing_more_ends_in_time_and_hands_back() {
+    let rig = Rig::new().await;
+    let proxy = Proxy::start(rig.postgres()).expect("a port");
+    rig.enqueue(&customers(0, 10)).await;
+    let held_up = rig.hold_up("customers").await;
+    let mut first = worker(&rig.env().with("DATABASE_URL", &rig.database_url_over(&proxy)));
+    first.ready().await;
+    assert!(wait_for(async || rig.count(WAITING_FOR_LOCKS).await > 0).await);
+    proxy.half_open();
+    drop(held_up);
+    first.signal(Signal::TERM);
+    assert_eq!(first.end_within(SHUTDOWN).await, Some(0), "{}", first.stderr());
+
+    let mut second = worker(&rig.env());
+    second.ready().await;
+    let drained = wait_within(PROMPTLY, async || rig.backlog().await == 0);
+    assert!(drained.await, "what it had in hand waits for the lease");
+    assert_each_once(&rig, 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

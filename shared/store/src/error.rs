@@ -12,6 +12,9 @@ pub enum StoreError {
     /// What is kept of users elsewhere could not be dropped, so nothing was committed.
     #[error("the state cache: {0}")]
     Cache(#[source] shared::queue::QueueError),
+    /// Nothing was said in time.
+    #[error("postgres did not answer in time")]
+    Silent,
     /// A promise between our own statements is broken.
     #[error("a statement was to change {expected} rows of {table} and changed {changed}")]
     WrongRowCount {
@@ -35,7 +38,7 @@ impl StoreError {
     pub fn class(&self) -> Class {
         match self {
             Self::WrongRowCount { .. } => Class::Bug,
-            Self::Cache(_) => Class::Transient,
+            Self::Cache(_) | Self::Silent => Class::Transient,
             Self::Postgres(error) => match sqlstate(error) {
                 Some(code) => class_of(&code),
                 None => class_without_code(error),
@@ -62,6 +65,7 @@ impl StoreError {
     pub fn retry_reason(&self) -> &'static str {
         match self {
             Self::Cache(_) => "state_cache",
+            Self::Silent => "timeout",
             _ if self.is_contention() => "serialization",
             _ if self.sqlstate_class().is_some() => "database",
             _ => "connection",
@@ -69,7 +73,13 @@ impl StoreError {
     }
 
     /// What [`Self::retry_reason`] says.
-    pub const RETRY_REASONS: [&'static str; 4] = ["serialization", "database", "connection", "state_cache"];
+    pub const RETRY_REASONS: [&'static str; 5] = [
+        "serialization",
+        "database",
+        "connection",
+        "state_cache",
+        "timeout",
+    ];
 
     /// The batch may be too much at once: a statement that ran out of time, a message that was too long. It may
     /// also be Postgres that is slow; smaller batches blame nobody.
@@ -85,6 +95,7 @@ impl StoreError {
         match self {
             Self::WrongRowCount { table, .. } => format!("wrong_row_count:{table}"),
             Self::Cache(_) => "state_cache".to_owned(),
+            Self::Silent => "silent".to_owned(),
             Self::Postgres(sqlx::Error::Database(error)) => {
                 let place = error.constraint().or(error.table()).unwrap_or("-");
                 format!("sqlstate:{}:{place}", error.code().unwrap_or_default())

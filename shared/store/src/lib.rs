@@ -20,6 +20,7 @@ mod meters;
 mod objects;
 mod outbox;
 mod parked;
+mod patience;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 pub mod policy;
@@ -60,6 +61,7 @@ pub use marks::{MARKED, Mark, Taken, USER};
 pub use meters::{METRICS, retried};
 pub use outbox::OutboxRow;
 pub use parked::ParkedRow;
+pub use patience::{ATTEMPT_MAX, in_time, within};
 pub use reckon::{
     ExpiredGrant, Id, PostedTransfer, SourceFacts, SourceKey, Subjects, SubscriptionFacts, SubscriptionRow,
     UserChange,

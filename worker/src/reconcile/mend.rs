@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Puts events into the queue.
+#[derive(Clone)]
 pub struct Mender {
     redis_url: String,
     prefix: String,

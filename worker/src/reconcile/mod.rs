@@ -60,6 +60,7 @@ pub enum Trouble {
 }
 
 /// What comparing needs.
+#[derive(Clone)]
 pub struct Comparer {
     /// The inbox.
     pub store: Store,
