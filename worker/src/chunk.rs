@@ -11,11 +11,12 @@ use futures_util::FutureExt;
 use shared::admin::Readiness;
 use shared::clock::Clock;
 use shared::queue::{Consumer, Leases, Settled, StreamId};
-use store::{Store, StoreError};
+use store::{Status, Store, StoreError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::in_time;
+use crate::breaker::{Advice, Breaker};
 use crate::item::{Fate, Item};
 use crate::meters::Busy;
 use crate::park::Failure;
@@ -44,6 +45,8 @@ pub struct Pipeline {
     pub readiness: Readiness,
     /// Where the time is read.
     pub clock: Clock,
+    /// What keeps a mistake of ours from setting everything aside.
+    pub breaker: Breaker,
     /// Told after each commit: there may be something to reckon.
     pub marked: Arc<Notify>,
     /// Cancelled when the role is asked to stop.
@@ -99,31 +102,53 @@ impl Pipeline {
             let held = || ids(waiting.iter().flatten().chain(batch));
             self.leases.touch(&held(), Instant::now());
             let attempt = in_time(&self.stop, transact(&self.store, batch));
-            let trouble = match AssertUnwindSafe(attempt).catch_unwind().await {
+            let failure = match AssertUnwindSafe(attempt).catch_unwind().await {
                 Ok(Ok(fates)) => {
                     self.readiness.set(POSTGRES, None);
+                    self.note(&fates);
                     return Verdict::Committed(fates);
                 }
-                Ok(Err(error)) if is_about_content(&error, batch) => {
-                    return Verdict::Culprit(Failure::rejected(&error));
-                }
+                Ok(Err(error)) if is_about_content(&error, batch) => Some(Failure::rejected(&error)),
                 Ok(Err(error)) => {
                     report::transient(&error);
                     report::retried(error.retry_reason());
-                    error.message()
+                    report::waiting(&self.readiness, POSTGRES, &error.message());
+                    None
                 }
-                Err(panic) => return Verdict::Culprit(Failure::panic(panic.as_ref())),
+                Err(panic) => Some(Failure::panic(panic.as_ref())),
             };
-            report::waiting(&self.readiness, POSTGRES, &trouble);
+            let mut wait = None;
+            if let Some(failure) = failure {
+                match self.advice(batch) {
+                    Advice::SetAside => return Verdict::Culprit(failure),
+                    Advice::Wait(pause) => wait = Some(pause),
+                }
+                report::all_refused(&self.readiness, &failure.detail);
+            }
             if !is_forgiven {
                 // Failing, it counts as one of their deaths if this worker is killed while it waits.
                 is_forgiven = self.consumer.forgive(&held(), deliveries).await.is_ok();
             }
-            let delay = waits.next().unwrap_or(PAUSE_MAX);
+            let delay = wait.or_else(|| waits.next()).unwrap_or(PAUSE_MAX);
             tokio::select! {
                 () = self.stop.cancelled() => return Verdict::Stopped,
                 () = tokio::time::sleep(delay) => {}
             }
+        }
+    }
+
+    /// Whether what failed is to be set aside, or halved; or whether it is not at fault, because everything fails.
+    fn advice(&self, batch: &[Item]) -> Advice {
+        match batch {
+            [_] => self.breaker.refused(Instant::now()),
+            _ => Advice::SetAside,
+        }
+    }
+
+    /// An event that took effect says that events can.
+    fn note(&self, fates: &[Fate]) {
+        if fates.contains(&Fate::Settled(Status::Applied)) && self.breaker.applied() {
+            report::not_all_refused(&self.readiness);
         }
     }
 

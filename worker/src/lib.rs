@@ -10,6 +10,7 @@ mod attempt;
 pub mod attendance;
 mod auditor;
 mod backend;
+pub mod breaker;
 pub mod chunk;
 pub mod claims;
 pub mod config;
@@ -60,6 +61,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use auditor::Auditor;
+use breaker::Breaker;
 use chunk::Pipeline;
 use config::WorkerConfig;
 use reckoner::Reckoner;
@@ -166,6 +168,7 @@ async fn work(
         leases: Leases::new(Instant::now()),
         readiness,
         clock,
+        breaker: Breaker::default(),
         marked: Arc::default(),
         stop,
     };

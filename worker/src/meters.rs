@@ -33,6 +33,7 @@ pub(crate) const SLOTS: &str = "tollgate_worker_slots";
 pub(crate) const SLOTS_BUSY: &str = "tollgate_worker_slots_busy";
 pub(crate) const SHARDS: &str = "tollgate_worker_shards";
 pub(crate) const DRAINING: &str = "tollgate_worker_draining";
+pub(crate) const ALL_REFUSED: &str = "tollgate_worker_all_refused";
 pub(crate) const TIES_GUESSED: &str = "tollgate_ties_guessed_total";
 pub(crate) const DRIFT: &str = "tollgate_drift_total";
 pub(crate) const REFETCHES: &str = "tollgate_refetches_total";
@@ -169,6 +170,11 @@ pub const METRICS: &[Metric] = &[
         &[],
     ),
     Metric::gauge(DRAINING, "1 once the worker was told to end.", &[]),
+    Metric::gauge(
+        ALL_REFUSED,
+        "1 while one event after another is refused, so that they wait instead of being set aside.",
+        &[],
+    ),
     Metric::counter(
         TIES_GUESSED,
         "Contests of snapshots that only the event id could settle.",

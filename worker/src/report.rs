@@ -13,6 +13,7 @@ use store::coverage::Coverage;
 use store::{Due, Sizes, Status, StoreError, UserChange};
 use stripe_api::FetchError;
 
+use crate::breaker::{REFUSED, REFUSED_MAX};
 use crate::item::{Fate, Item};
 use crate::meters::{self, Outcome, STATUSES, meters};
 use crate::park::Failure;
@@ -367,6 +368,25 @@ pub(crate) fn not_reckoned(error: &StoreError) {
         "cannot reckon, set aside: {}",
         error.message()
     );
+}
+
+/// Whatever comes is refused: events wait, and one now and then is set aside. Logged when that begins.
+pub(crate) fn all_refused(readiness: &Readiness, why: &str) {
+    if !readiness.problems().contains_key(REFUSED) {
+        gauge!(meters::ALL_REFUSED).set(1.0);
+        tracing::error!(
+            refused = REFUSED_MAX,
+            "one event after another is refused, so it is not the events: they wait for somebody to mend it: {why}"
+        );
+    }
+    readiness.set(REFUSED, Some(format!("one event after another: {why}")));
+}
+
+/// An event took effect.
+pub(crate) fn not_all_refused(readiness: &Readiness) {
+    gauge!(meters::ALL_REFUSED).set(0.0);
+    tracing::info!("events take effect again");
+    readiness.set(REFUSED, None);
 }
 
 /// A dependency is away. Logged when that begins, not on every attempt.

@@ -5,6 +5,7 @@ use serde_json::json;
 use shared::entry::Mismatch;
 use shared::queue::{Claimed, DELIVERIES_MAX, StreamId};
 use stack::{Options, Stack};
+use worker::breaker::REFUSED_MAX;
 use worker::item::Item;
 use worker::transact::transact;
 
@@ -132,6 +133,29 @@ async fn an_event_that_postgres_refuses_is_set_aside_alone() {
         parked.contains("no_seventh") && !parked.contains("7@example.com"),
         "{parked}"
     );
+    worker.stop().await.expect("a clean end");
+}
+
+/// Whoever adds a constraint that nothing satisfies shall not find everything set aside.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_everything_is_refused_events_wait_until_it_is_mended() {
+    let rig = Rig::new().await;
+    rig.execute("ALTER TABLE customers ADD CONSTRAINT nobody CHECK (email NOT LIKE '%@example.com')")
+        .await;
+    let few = 40;
+    let bodies: Vec<Bytes> = (0..REFUSED_MAX as usize + few).map(|n| customer(n, 1)).collect();
+    rig.enqueue(&bodies).await;
+    let worker = rig.worker();
+    let parked = "SELECT count(*) FROM parked_events";
+    rig.wait_for_count(parked, i64::from(REFUSED_MAX)).await;
+    rig.execute("ALTER TABLE customers DROP CONSTRAINT nobody").await;
+    rig.wait_until_drained().await;
+    assert_eq!(
+        rig.count(parked).await,
+        i64::from(REFUSED_MAX),
+        "the others waited"
+    );
+    assert_eq!(rig.count("SELECT count(*) FROM customers").await, few as i64);
     worker.stop().await.expect("a clean end");
 }
 
