@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use shared::queue::{GROUP, Keys};
 use stack::{Process, Signal};
-use store::Store;
+use store::{Store, StoreError};
 
 use super::busy::Busy;
 use super::children::{Child, READY_LIMIT};
@@ -145,10 +145,7 @@ impl World {
         let before = self.contentions().await;
         let deadline = Instant::now() + DEADLOCK_LIMIT;
         loop {
-            let crossing = self.store.begin_crossing().await?;
-            // Some have locked one of the first half by then, and wait for one of the second.
-            tokio::time::sleep(CROSSING).await;
-            match crossing.end().await {
+            match self.cross().await {
                 // It was this one that Postgres has ended.
                 Err(error) if error.is_contention() => {}
                 result => result?,
@@ -158,6 +155,13 @@ impl World {
                 return Ok(since);
             }
         }
+    }
+
+    async fn cross(&self) -> Result<(), StoreError> {
+        let crossing = self.store.begin_crossing().await?;
+        // Some have locked one of the first half by then, and wait for one of the second.
+        tokio::time::sleep(CROSSING).await;
+        crossing.end().await
     }
 
     /// How many transactions of the workers' Postgres has ended because they were in somebody's way.

@@ -40,7 +40,7 @@ impl Intent {
         let start = options.start.unwrap_or_else(|| clock.unix_seconds());
         let workers = usize::from(options.workers);
         let duration_ms = u64::try_from(options.duration.as_millis())?;
-        let slots = plan(*seed, faults, workers, duration_ms);
+        let slots = plan(*seed, faults, workers, duration_ms, options.pairs);
         let lasts = Duration::from_millis(load_ms(&slots, duration_ms));
         let rate = f64::from(options.rate);
         let mut spare = SPARE_LEAST;

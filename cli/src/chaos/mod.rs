@@ -17,6 +17,7 @@ mod intent;
 mod kill;
 mod load;
 mod options;
+mod pairs;
 mod plan;
 #[cfg(feature = "planted-bugs")]
 mod poison;

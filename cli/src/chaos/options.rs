@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// At least so long: 90s, 10m, 1h; every fault happens at least once in any case
     #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = idle::duration)]
     pub duration: Duration,
+    /// Break two things at once, where they have nothing to do with each other
+    #[arg(long)]
+    pub pairs: bool,
     /// Events `busy-customer` sends
     #[arg(long, default_value_t = 100_000, value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000_000))]
     pub busy_events: usize,
