@@ -29,6 +29,7 @@ pub(super) enum Tab {
     Events,
     Dead,
     Jobs,
+    Reconcile,
     Queue,
     Workers,
     Customers,
@@ -36,11 +37,12 @@ pub(super) enum Tab {
 }
 
 impl Tab {
-    const ALL: [(Self, &'static str, &'static str); 8] = [
+    const ALL: [(Self, &'static str, &'static str); 9] = [
         (Self::Overview, "/ops", "Overview"),
         (Self::Events, "/ops/events", "Events"),
         (Self::Dead, "/ops/dead-letters", "Dead letters"),
         (Self::Jobs, "/ops/jobs", "Jobs"),
+        (Self::Reconcile, "/ops/reconcile", "Reconcile"),
         (Self::Queue, "/ops/queue", "Queue"),
         (Self::Workers, "/ops/workers", "Workers"),
         (Self::Customers, "/ops/customers", "Customers"),

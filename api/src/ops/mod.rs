@@ -30,6 +30,7 @@ mod overview;
 mod password;
 mod pulse;
 mod queue;
+mod reconcile;
 mod search;
 mod session;
 mod sign_in;
@@ -126,6 +127,7 @@ fn pages() -> Router<Ops> {
         .route("/ops/dead-letters", get(dead::page))
         .route("/ops/jobs", get(jobs::list))
         .route("/ops/job", get(jobs::page))
+        .route("/ops/reconcile", get(reconcile::page))
         .route("/ops/queue", get(queue::page))
         .route("/ops/workers", get(workers::page))
         .route("/ops/customers", get(customers::list))

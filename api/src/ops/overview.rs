@@ -3,6 +3,7 @@
 use axum::extract::State;
 use maud::{Markup, html};
 use shared::queue::Depth;
+use store::coverage::Coverage;
 use store::dead::{Filter, Group};
 use store::events::{EventFilter, EventLine};
 
@@ -13,7 +14,7 @@ use super::gate::Visitor;
 use super::layout::Head::{Number, Text};
 use super::layout::{self, Freshness, Page, Tab, nothing, span, status, table, time};
 use super::pulse::{LOOKS_MAX, Look, rates};
-use super::{Ops, events};
+use super::{Ops, events, reconcile};
 use crate::problem::Problem;
 
 /// Causes and events that are shown.
@@ -27,6 +28,7 @@ struct Known {
     waiting: u64,
     groups: Vec<Group>,
     events: Vec<EventLine>,
+    coverages: Vec<Coverage>,
 }
 
 pub(super) async fn page(State(ops): State<Ops>, visitor: Visitor) -> Result<Page, Fault> {
@@ -34,6 +36,7 @@ pub(super) async fn page(State(ops): State<Ops>, visitor: Visitor) -> Result<Pag
     let looks = ops.pulse.looks();
     let content = html! {
         div.live #live {
+            (reconcile::warning(&known.coverages))
             (numbers(&looks, &known))
             (charts(&looks))
             section aria-labelledby="causes" {
@@ -70,6 +73,7 @@ async fn known(ops: &Ops, visitor: &Visitor) -> Result<Known, Problem> {
         waiting: tx.dead().count(&waiting).await?,
         groups: tx.dead().groups(&waiting, LATEST_ROWS).await?,
         events: tx.events().find(&all, None, LATEST_ROWS).await?.events,
+        coverages: tx.coverages().await?,
     })
 }
 

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use store::coverage::HoleFilter;
+use store::coverage::{HoleFilter, HoleState};
 use utoipa::{IntoParams, ToSchema};
 
 use super::credits::limit;
@@ -161,8 +161,13 @@ pub(crate) async fn holes(
     caller.require_admin()?;
     let limit = limit(query.limit)?;
     let filter = HoleFilter {
-        open: query.open.unwrap_or(false),
+        account: &caller.0.account,
+        states: match query.open {
+            Some(true) => &HoleState::UNFILLED,
+            Some(false) | None => &[],
+        },
         after: cursor(query.after.as_deref())?,
+        ..HoleFilter::default()
     };
     let mut tx = app.store.begin_as(&caller.0).await?;
     let rows = tx.holes(filter, limit + 1).await?;

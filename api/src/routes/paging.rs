@@ -4,7 +4,7 @@ use crate::caller::checked_id;
 use crate::problem::{Kind, Problem};
 
 /// Where an earlier page ended: unix seconds and an id.
-pub(super) fn cursor(text: Option<&str>) -> Result<Option<(i64, &str)>, Problem> {
+pub(crate) fn cursor(text: Option<&str>) -> Result<Option<(i64, &str)>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let parts = text.split_once('.');
     let place = parts.and_then(|(time, id)| Some((time.parse().ok()?, checked_id(id).ok()?)));
@@ -20,7 +20,7 @@ pub(super) fn cursor(text: Option<&str>) -> Result<Option<(i64, &str)>, Problem>
 pub(super) const TIME_MAX: i64 = 253_402_300_799;
 
 /// Of `limit` rows and one more, those of this page, and where the next one goes on.
-pub(super) fn page<T>(
+pub(crate) fn page<T>(
     rows: Vec<T>,
     limit: u32,
     place: impl Fn(&T) -> (i64, &str),

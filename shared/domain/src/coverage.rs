@@ -3,6 +3,12 @@
 
 use crate::silence::{Listened, Silence};
 
+/// Coverage further behind than that many seconds is stale, and so is a comparison that ended well longer ago than
+/// [`AGE_SECONDS_MAX`]: as in the alert `TollgateReconcileStale`.
+pub const LAG_SECONDS_MAX: f64 = 3_600.0;
+/// See [`LAG_SECONDS_MAX`].
+pub const AGE_SECONDS_MAX: f64 = 900.0;
+
 /// What became of an event of Stripe's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Held {

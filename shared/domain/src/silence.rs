@@ -166,6 +166,18 @@ impl Verdict {
             Self::WrongAccount => "wrong_account",
         }
     }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.as_str() == text)
+    }
+
+    /// Whether somebody has to do something about it.
+    #[must_use]
+    pub fn is_alarming(self) -> bool {
+        !matches!(self, Self::Flowing | Self::Quiet)
+    }
 }
 
 /// Why events arrive or do not. A silence counts once events on both ends of `patience` seconds did not arrive: what is

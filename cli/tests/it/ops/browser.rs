@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::reconcile::TROUBLE;
 use super::{PASSWORD, fingerprint, mend, set_aside, start};
 use crate::api::Service;
 use crate::support::Rig;
@@ -128,6 +129,7 @@ async fn a_reader_who_makes_a_form_of_their_own_is_refused() {
 async fn nothing_on_any_page_keeps_people_out() {
     let rig = Rig::new().await;
     set_aside(&rig).await;
+    rig.execute(TROUBLE).await;
     let api = start(&rig).await;
     let Some(mut browser) = sign_in(&api, "admin").await else {
         return;
@@ -139,6 +141,7 @@ async fn nothing_on_any_page_keeps_people_out() {
         "/ops/event?id=evt_3_1",
         "/ops/dead-letters",
         "/ops/jobs",
+        "/ops/reconcile?account=acct_9",
         "/ops/queue",
         "/ops/workers",
         "/ops/customers",

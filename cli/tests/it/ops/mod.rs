@@ -4,6 +4,7 @@ mod browser;
 mod deeds;
 mod pages;
 mod queue;
+mod reconcile;
 mod screenshots;
 mod sign_in;
 

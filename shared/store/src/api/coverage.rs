@@ -2,7 +2,7 @@
 
 use super::ActingTx;
 use crate::StoreError;
-use crate::coverage::{Coverage, Hole, HoleFilter, holes, one};
+use crate::coverage::{Coverage, Hole, HoleFilter, all, holes, one};
 
 impl ActingTx {
     /// How far the actor's account is; `None` when nobody has compared it, or the actor is not of the staff.
@@ -14,12 +14,19 @@ impl ActingTx {
         Ok(one(self.connection(), &account).await?)
     }
 
-    /// Holes of the actor's account, those found last first.
+    /// How far all accounts are that the actor may see: staff of the platform see every one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn coverages(&mut self) -> Result<Vec<Coverage>, StoreError> {
+        Ok(all(self.connection()).await?)
+    }
+
+    /// Holes of an account that the actor may see, those found last first.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn holes(&mut self, filter: HoleFilter<'_>, limit: u32) -> Result<Vec<Hole>, StoreError> {
-        let account = self.actor.account.clone();
-        Ok(holes::find(self.connection(), &account, filter, limit).await?)
+        Ok(holes::find(self.connection(), filter, limit).await?)
     }
 }

@@ -51,11 +51,63 @@ pub struct Hole {
     pub gone_at: Option<i64>,
 }
 
-/// Which holes.
+/// What became of a hole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoleState {
+    /// It is to be filled in.
+    Open,
+    /// The event is in the inbox.
+    Filled,
+    /// Nobody can fill it: Stripe does not have the event any more.
+    Gone,
+}
+
+impl HoleState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Filled, Self::Gone];
+    /// Those whose events are not here.
+    pub const UNFILLED: [Self; 2] = [Self::Open, Self::Gone];
+
+    /// A word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Filled => "filled",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+impl Hole {
+    /// What became of it.
+    #[must_use]
+    pub fn state(&self) -> HoleState {
+        match (self.filled_at, self.gone_at) {
+            (Some(_), _) => HoleState::Filled,
+            (None, Some(_)) => HoleState::Gone,
+            (None, None) => HoleState::Open,
+        }
+    }
+}
+
+/// Which holes: those that fit all that is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HoleFilter<'a> {
-    /// Only those that are not filled.
-    pub open: bool,
+    /// Connected account; empty for the platform's own.
+    pub account: &'a str,
+    /// What became of them; none is whatever did.
+    pub states: &'a [HoleState],
+    /// The event.
+    pub event_id: Option<&'a str>,
+    /// Its type.
+    pub event_type: Option<&'a str>,
     /// Behind this one: when it was found (unix seconds), and its event.
     pub after: Option<(i64, &'a str)>,
 }
@@ -214,22 +266,26 @@ impl Store {
 
 pub(crate) async fn find(
     connection: &mut PgConnection,
-    account: &str,
     filter: HoleFilter<'_>,
     limit: u32,
 ) -> Result<Vec<Hole>, sqlx::Error> {
     let sql = format!(
         "SELECT {COLUMNS} FROM coverage_holes
-         WHERE account = $1 AND (NOT $2 OR filled_at IS NULL)
+         WHERE account = $1
+           AND ($2 = '{{}}' OR CASE WHEN filled_at IS NOT NULL THEN 'filled' WHEN gone_at IS NOT NULL THEN 'gone'
+                                    ELSE 'open' END = ANY ($2))
+           AND ($6::text IS NULL OR event_id = $6) AND ($7::text IS NULL OR type = $7)
            AND ($3::bigint IS NULL OR (floor(extract(epoch FROM found_at))::bigint, event_id) < ($3, $4))
          ORDER BY floor(extract(epoch FROM found_at))::bigint DESC, event_id DESC LIMIT $5"
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(account)
-        .bind(filter.open)
+        .bind(filter.account)
+        .bind(filter.states.iter().map(|it| it.as_str()).collect::<Vec<_>>())
         .bind(filter.after.map(|(at, _)| at))
         .bind(filter.after.map(|(_, id)| id))
         .bind(i64::from(limit))
+        .bind(filter.event_id)
+        .bind(filter.event_type)
         .fetch_all(connection)
         .await?;
     rows.iter().map(hole).collect()

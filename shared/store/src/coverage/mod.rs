@@ -8,7 +8,7 @@ use domain::silence::{EndpointState, Silence, Verdict};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-pub use holes::{Hole, HoleFilter, KnownEvent, NewHole};
+pub use holes::{Hole, HoleFilter, HoleState, KnownEvent, NewHole};
 
 use crate::{Store, StoreError};
 
@@ -229,9 +229,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn coverages(&self) -> Result<Vec<Coverage>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM coverage c ORDER BY c.account");
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(self.pool()).await?;
-        Ok(rows.iter().map(coverage).collect::<Result<_, _>>()?)
+        Ok(all(&mut *self.pool().acquire().await?).await?)
     }
 
     /// When the first event happened of those received within so many days, unix seconds: comparing begins there.
@@ -247,6 +245,13 @@ impl Store {
         let first = first.bind(account).bind(days).bind(ASKED_FOR);
         Ok(first.fetch_optional(self.pool()).await?)
     }
+}
+
+/// Every account's, as far as who asks may see them.
+pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<Coverage>, sqlx::Error> {
+    let sql = format!("SELECT {COLUMNS} FROM coverage c ORDER BY c.account");
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    rows.iter().map(coverage).collect()
 }
 
 pub(crate) async fn one(
