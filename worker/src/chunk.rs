@@ -77,7 +77,8 @@ impl Pipeline {
             let ids = entries.iter().map(|claimed| claimed.id).collect();
             drop(self.consumer.acknowledge(&Settled::after_commit(ids)).await);
         }
-        let mut batches = vec![entries.into_iter().map(Item::new).collect::<Vec<_>>()];
+        let items = entries.into_iter().map(|it| Item::new(it).begun(began_ms));
+        let mut batches = vec![items.collect::<Vec<_>>()];
         // A stack: its depth is the logarithm of the chunk's size.
         while let Some(batch) = batches.pop() {
             match self.commit(&batch, &batches, chunk.deliveries).await {

@@ -3,7 +3,7 @@
 use domain::Snapshot;
 use shared::entry::{Entry, FIELD_BODY, MalformedEntry};
 use shared::queue::{Claimed, DELIVERIES_MAX, StreamId};
-use store::Status;
+use store::{Attempt, Status};
 
 use crate::park::Failure;
 use crate::read::{self, Reading, ThinReference};
@@ -30,6 +30,8 @@ pub struct Item {
     pub reading: Reading,
     /// Members that are not what they used to be, and that no rule needs.
     pub drift: Vec<ReadError>,
+    /// When this attempt at it began, unix milliseconds; `None` where nobody took it from the queue.
+    began_at_ms: Option<i64>,
     thin: Option<ThinReference>,
     source: Source,
 }
@@ -89,9 +91,28 @@ impl Item {
             deliveries,
             reading,
             drift,
+            began_at_ms: None,
             thin,
             source,
         }
+    }
+
+    /// The same item, in the hands of a worker since then, unix milliseconds.
+    #[must_use]
+    pub fn begun(self, at_ms: i64) -> Self {
+        Self {
+            began_at_ms: Some(at_ms),
+            ..self
+        }
+    }
+
+    /// The attempt that this is, where the queue brought it.
+    #[must_use]
+    pub fn attempt(&self) -> Option<Attempt> {
+        self.began_at_ms.map(|began_at_ms| Attempt {
+            began_at_ms,
+            deliveries: self.deliveries,
+        })
     }
 
     /// The same item, set aside. The second time, it is set aside as bytes: its row was refused too.
@@ -129,6 +150,7 @@ impl Item {
             deliveries: 1,
             reading,
             drift,
+            began_at_ms: None,
             thin: None,
             source: Source::Event(entry),
         }

@@ -194,6 +194,7 @@ fn inbox_row(key: EventKey, item: &Item) -> Option<InboxRow<'_>> {
         },
         body: std::str::from_utf8(&entry.body).ok()?,
         entry_id: item.id.to_string(),
+        attempt: item.attempt(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! One event: what happened to it when, what it changed, what else happened to its object.
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -10,6 +12,7 @@ use super::form::address;
 use super::gate::Visitor;
 use super::layout::Head::Text;
 use super::layout::{self, Freshness, Page, Tab, Tone, badge, nothing, span, status, table, time};
+use super::queue::away;
 use super::users::OpsRole;
 use super::{Asked, Ops, dead, events};
 use crate::caller::checked_id;
@@ -31,8 +34,9 @@ pub(super) async fn page(
     let id = checked_id(&query.id)?;
     let account = &ops.app.account;
     let mut tx = ops.looking(&visitor).await?;
-    let story = tx.events().story(account, id).await?;
-    let story = story.ok_or_else(|| Kind::NOT_FOUND.because("this event is not in the inbox"))?;
+    let Some(story) = tx.events().story(account, id).await? else {
+        return on_its_way(&ops, &visitor, id).await;
+    };
     let body = match visitor.may(READS_BODIES) {
         true => tx.events().body(account, id).await?,
         false => None,
@@ -67,6 +71,29 @@ pub(super) async fn page(
         Freshness::Still,
         &content,
     ))
+}
+
+/// An event that is not in the inbox: it may wait for a worker.
+async fn on_its_way(ops: &Ops, visitor: &Visitor, id: &str) -> Result<Page, Fault> {
+    let ids = HashSet::from([id]);
+    let waiting = ops.probe.clone().waiting_of(&ops.app.account, &ids).await;
+    let endpoint = match waiting.map_err(away)? {
+        Some(mut found) => found.remove(id),
+        None => {
+            return Err(Kind::NOT_FOUND
+                .because("not in the inbox; too much waits to look there")
+                .into());
+        }
+    };
+    let endpoint =
+        endpoint.ok_or_else(|| Kind::NOT_FOUND.because("neither in the inbox nor in the queue"))?;
+    let content = html! {
+        div.live #live {
+            p role="status" { (badge("queued", Tone::Busy)) " It was received by endpoint " (endpoint) ", and waits for a worker." }
+            p { a href="/ops/queue" { "The queue" } }
+        }
+    };
+    Ok(layout::page(visitor, Tab::Events, id, Freshness::Live, &content))
 }
 
 fn facts(event: &EventLine) -> Markup {
@@ -109,7 +136,13 @@ fn tone(what: What) -> Tone {
         What::Applied => Tone::Good,
         What::Parked => Tone::Bad,
         What::Replayed => Tone::Busy,
-        What::Created | What::Received | What::Redelivered | What::Discarded | What::Ignored => Tone::Plain,
+        What::Created
+        | What::Received
+        | What::Queued
+        | What::Begun
+        | What::Redelivered
+        | What::Discarded
+        | What::Ignored => Tone::Plain,
     }
 }
 

@@ -140,7 +140,7 @@ pub(crate) struct EventStory {
 pub(crate) struct EventMoment {
     /// When, unix milliseconds.
     at_ms: i64,
-    /// `created`, `received`, `redelivered`, `parked`, `replayed`, `discarded`, `applied` or `ignored`.
+    /// `created`, `received`, `queued`, `begun` (by a worker), `redelivered`, `parked`, `replayed`, `discarded`, `applied` or `ignored`.
     what: &'static str,
     /// More, for people.
     detail: String,

@@ -62,6 +62,17 @@ pub struct InboxRow<'a> {
     /// Must be UTF-8 without NUL; ingest lets nothing else through.
     pub body: &'a str,
     pub entry_id: String,
+    /// `None` where it was not the queue that brought the event, but somebody who ran it again.
+    pub attempt: Option<Attempt>,
+}
+
+/// A worker's attempt at an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it began, unix milliseconds.
+    pub began_at_ms: i64,
+    /// How often the entry was given to a worker, this time included.
+    pub deliveries: u32,
 }
 
 /// One more delivery of an event that is in the inbox.
@@ -96,12 +107,16 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
             ("reason", "text"),
             ("body", "text"),
             ("entry_id", "text"),
+            ("begun_at", "timestamptz"),
+            ("deliveries", "integer"),
         ],
     );
     // Milliseconds matter here: this is where latency is counted from.
     let insert = insert
         .replace("to_timestamp(received_at)", "to_timestamp(received_at / 1000.0)")
-        .replace("$11::bigint[]", "$11::double precision[]");
+        .replace("$11::bigint[]", "$11::double precision[]")
+        .replace("to_timestamp(begun_at)", "to_timestamp(begun_at / 1000.0)")
+        .replace("$16::bigint[]", "$16::double precision[]");
     // Two endpoints may receive one event, of which only one is meant to: then that one decides, whoever was first.
     format!(
         "{insert} ON CONFLICT (account, id) DO UPDATE
@@ -109,9 +124,11 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
              livemode = EXCLUDED.livemode, api_version = EXCLUDED.api_version, object_type = EXCLUDED.object_type,
              object_id = EXCLUDED.object_id, endpoint = EXCLUDED.endpoint, received_at = EXCLUDED.received_at,
              settled_at = clock_timestamp(), status = EXCLUDED.status, reason = EXCLUDED.reason,
-             body = EXCLUDED.body, entry_id = EXCLUDED.entry_id
-         WHERE (events.reason = ANY($16) AND NOT coalesce(EXCLUDED.reason = ANY($16), false))
-            OR ($17 AND events.status = 'parked')
+             body = EXCLUDED.body, entry_id = EXCLUDED.entry_id,
+             begun_at = coalesce(EXCLUDED.begun_at, events.begun_at),
+             deliveries = coalesce(EXCLUDED.deliveries, events.deliveries)
+         WHERE (events.reason = ANY($18) AND NOT coalesce(EXCLUDED.reason = ANY($18), false))
+            OR ($19 AND events.status = 'parked')
          RETURNING account, id"
     )
 });
@@ -179,6 +196,8 @@ async fn insert(
         .bind(column!(rows, row => row.reason))
         .bind(column!(rows, row => row.body))
         .bind(column!(rows, row => row.entry_id.as_str()))
+        .bind(column!(rows, row => row.attempt.map(|it| milliseconds(it.began_at_ms))))
+        .bind(column!(rows, row => row.attempt.and_then(|it| i32::try_from(it.deliveries).ok())))
         .bind(mismatches)
         .bind(readmit == Readmit::Parked)
         .fetch_all(connection)

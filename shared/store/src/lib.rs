@@ -56,7 +56,7 @@ pub use credits::{Balance, Spend};
 pub use customer::{CustomerSeen, SubscriptionSeen, UserSeen};
 pub use error::StoreError;
 pub use history::{HISTORY_MAX, History, HistoryCursor, HistoryEntry};
-pub use inbox::{EventKey, InboxRow, Readmit, Redelivery, Status};
+pub use inbox::{Attempt, EventKey, InboxRow, Readmit, Redelivery, Status};
 pub use marks::{MARKED, Mark, Taken, USER};
 pub use meters::{METRICS, retried};
 pub use outbox::OutboxRow;

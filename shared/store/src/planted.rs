@@ -29,5 +29,5 @@ pub(crate) async fn look_first<'a>(
 /// The statement for a table without a key. It has to name all parameters of the one with.
 pub(crate) fn without_key(insert: &str) -> String {
     let insert = insert.split(" ON CONFLICT").next().unwrap_or_default();
-    format!("{insert} WHERE $16::text[] IS NOT NULL AND $17::boolean IS NOT NULL RETURNING account, id")
+    format!("{insert} WHERE $18::text[] IS NOT NULL AND $19::boolean IS NOT NULL RETURNING account, id")
 }

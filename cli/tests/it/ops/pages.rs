@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Visitor, fingerprint, set_aside, start};
-use crate::support::{Rig, event};
+use crate::support::{Rig, customer, event};
 
 #[tokio::test]
 async fn events_are_found_by_what_is_written() {
@@ -46,12 +46,28 @@ async fn an_event_tells_its_story_and_letters_are_grouped() {
     for word in [
         "created",
         "received",
+        "queued",
+        "shard 0, entry ",
+        "begun",
+        "attempt 1",
         "applied",
         "this event stands",
         "customer cus_3",
     ] {
         assert!(story.contains(word), "{word}: {story}");
     }
+    let order = ["created", "received", "queued", "begun", "applied"];
+    let (_, timeline) = story.split_once("id=\"timeline\"").expect("a timeline");
+    let places: Vec<_> = order
+        .iter()
+        .map(|word| timeline.find(&format!(">{word}<")).expect("shown"))
+        .collect();
+    assert!(places.is_sorted(), "{story}");
+    let parked = reader.see("/ops/event?id=evt_bad").await;
+    assert!(
+        parked.contains(">begun<") && parked.contains(">parked<"),
+        "{parked}"
+    );
     assert_eq!(reader.get("/ops/event?id=evt_none").await.status, 404);
     assert_eq!(reader.get("/ops/event").await.status, 400);
     let cause = fingerprint(&rig).await;
@@ -66,6 +82,24 @@ async fn an_event_tells_its_story_and_letters_are_grouped() {
         overview.contains("rejected_by_database") && overview.contains("evt_3_1"),
         "{overview}"
     );
+}
+
+#[tokio::test]
+async fn an_event_that_waits_for_a_worker_is_shown_to_wait() {
+    let rig = Rig::new().await;
+    rig.enqueue(&[customer(1, 1)]).await;
+    let api = start(&rig).await;
+    let reader = Visitor::new(&api, "reader").await;
+    let page = reader.see("/ops/event?id=evt_1_1").await;
+    assert!(
+        page.contains(">queued<") && page.contains("endpoint default"),
+        "{page}"
+    );
+    let worker = rig.worker();
+    rig.wait_until_drained().await;
+    worker.stop().await.expect("a clean end");
+    let page = reader.see("/ops/event?id=evt_1_1").await;
+    assert!(page.contains(">begun<") && page.contains(">applied<"), "{page}");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! One event's story: what happened to it when, what it changed as far as rows can tell, and what else happened to the
 //! same object.
 
+use shared::queue::StreamId;
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 
 use super::find::{COLUMNS, event_line};
 use super::{EventLine, Events};
@@ -11,6 +13,8 @@ use crate::StoreError;
 const RELATED_MAX: i64 = 20;
 /// Most moments of one kind that are shown.
 const MOMENTS_MAX: i64 = 100;
+/// Most rows of one table that are shown.
+const CHANGES_MAX: i64 = 20;
 
 /// What happened to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +23,10 @@ pub enum What {
     Created,
     /// Ingest accepted it.
     Received,
+    /// Redis had it.
+    Queued,
+    /// A worker began with it.
+    Begun,
     /// It was delivered once more.
     Redelivered,
     /// It was set aside.
@@ -40,6 +48,8 @@ impl What {
         match self {
             Self::Created => "created",
             Self::Received => "received",
+            Self::Queued => "queued",
+            Self::Begun => "begun",
             Self::Redelivered => "redelivered",
             Self::Parked => "parked",
             Self::Replayed => "replayed",
@@ -85,6 +95,18 @@ pub struct Story {
     pub related: Vec<EventLine>,
 }
 
+/// An event's way through the queue.
+struct Way {
+    entry: Option<StreamId>,
+    begun_us: Option<i64>,
+    deliveries: Option<i32>,
+}
+
+/// The columns of a [`Way`].
+const WAY: &str = "e.entry_id, (extract(epoch FROM e.begun_at) * 1000000)::bigint, e.deliveries";
+/// How many those are.
+const WAY_COLUMNS: usize = 3;
+
 /// Everything that is noted about an event with a time, as `(time, what, detail)`.
 const MOMENTS: &str = "
     SELECT (extract(epoch FROM at) * 1000000)::bigint, what, detail FROM (
@@ -104,16 +126,22 @@ const MOMENTS: &str = "
 
 /// What became of the event's object, and of its credits.
 const CHANGES: &str = "
-    SELECT 'objects', o.kind || ' ' || o.id,
-           CASE WHEN o.event_id = $2 THEN 'this event stands' ELSE 'event ' || o.event_id || ' stands' END
-    FROM objects o WHERE (o.account, o.kind, o.id) = ($1, $3, $4)
+    (SELECT 'objects', o.kind || ' ' || o.id,
+            CASE WHEN o.event_id = $2 THEN 'this event stands' ELSE 'event ' || o.event_id || ' stands' END
+     FROM objects o WHERE (o.account, o.kind, o.id) = ($1, $3, $4))
     UNION ALL
-    SELECT 'money_sources', m.kind || ' ' || m.id,
-           concat(m.granted, ' credits granted, ', m.refunded + m.disputed, ' taken back', ', problem ' || m.problem)
-    FROM money_sources m WHERE (m.account, m.kind, m.id) = ($1, $3, $4)
+    (SELECT 'money_sources', m.kind || ' ' || m.id,
+            concat(m.granted, ' credits granted, ', m.refunded + m.disputed, ' taken back', ', problem ' || m.problem)
+     FROM money_sources m WHERE (m.account, m.kind, m.id) = ($1, $3, $4))
     UNION ALL
-    SELECT 'subscription_states', s.subscription_id, concat(s.state, CASE WHEN s.entitled THEN ', entitled' END)
-    FROM subscription_states s WHERE $3 = 'subscription' AND (s.account, s.subscription_id) = ($1, $4)";
+    (SELECT 'subscription_states', s.subscription_id, concat(s.state, CASE WHEN s.entitled THEN ', entitled' END)
+     FROM subscription_states s WHERE $3 = 'subscription' AND (s.account, s.subscription_id) = ($1, $4))
+    UNION ALL
+    (SELECT 'ledger_transfers', concat(t.key, ' ', t.seq), concat(t.amount, ' credits, ', t.kind)
+     FROM ledger_transfers t WHERE (t.account, t.source_kind, t.source_id) = ($1, $3, $4) ORDER BY t.id LIMIT $5)
+    UNION ALL
+    (SELECT 'outbox', o.key, o.type
+     FROM outbox o WHERE (o.account, o.subject_kind, o.subject_id) = ($1, $3, $4) ORDER BY o.id LIMIT $5)";
 
 impl Events<'_> {
     /// One event's story; `None` when it is not in the inbox.
@@ -121,17 +149,17 @@ impl Events<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn story(&mut self, account: &str, id: &str) -> Result<Option<Story>, StoreError> {
-        let event = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM events e WHERE (e.account, e.id) = ($1, $2)"
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {WAY}, {COLUMNS} FROM events e WHERE (e.account, e.id) = ($1, $2)"
         )))
         .bind(account)
         .bind(id)
         .fetch_optional(&mut *self.0)
         .await?;
-        let Some(event) = event else { return Ok(None) };
-        let event = event_line(&event, 0)?;
+        let Some(row) = row else { return Ok(None) };
+        let (event, way) = (event_line(&row, WAY_COLUMNS)?, way(&row)?);
         Ok(Some(Story {
-            moments: self.moments(&event).await?,
+            moments: self.moments(&event, &way).await?,
             changes: self.changes(&event).await?,
             related: self.related(&event).await?,
             event,
@@ -152,14 +180,14 @@ impl Events<'_> {
         )
     }
 
-    async fn moments(&mut self, event: &EventLine) -> Result<Vec<Moment>, StoreError> {
+    async fn moments(&mut self, event: &EventLine, way: &Way) -> Result<Vec<Moment>, StoreError> {
         let rows = sqlx::query(MOMENTS)
             .bind(&event.account)
             .bind(&event.id)
             .bind(MOMENTS_MAX)
             .fetch_all(&mut *self.0)
             .await?;
-        let mut moments = own_moments(event);
+        let mut moments = own_moments(event, way);
         for row in rows {
             let what: String = row.try_get(1)?;
             moments.push(Moment {
@@ -186,14 +214,17 @@ impl Events<'_> {
             .bind(&event.id)
             .bind(kind)
             .bind(object)
+            .bind(CHANGES_MAX)
             .fetch_all(&mut *self.0)
             .await?;
-        let change = |row: &sqlx::postgres::PgRow| {
+        let change = |row: &PgRow| {
             let table: String = row.try_get(0)?;
             Ok(Change {
                 table: match table.as_str() {
                     "objects" => "objects",
                     "money_sources" => "money_sources",
+                    "ledger_transfers" => "ledger_transfers",
+                    "outbox" => "outbox",
                     _ => "subscription_states",
                 },
                 key: row.try_get(1)?,
@@ -224,8 +255,39 @@ impl Events<'_> {
     }
 }
 
+fn way(row: &PgRow) -> Result<Way, sqlx::Error> {
+    let entry: Option<String> = row.try_get(0)?;
+    let entry: Option<StreamId> = entry.and_then(|id| id.parse().ok());
+    Ok(Way {
+        // Without a time it is none of Redis's.
+        entry: entry.filter(|id| id.ms > 0),
+        begun_us: row.try_get(1)?,
+        deliveries: row.try_get(2)?,
+    })
+}
+
+/// What the event's way through the queue tells: Redis's clock is in the name of the entry.
+fn moments_of(way: &Way) -> impl Iterator<Item = Moment> {
+    let queued = way.entry.and_then(|id| {
+        Some(Moment {
+            at_us: i64::try_from(id.ms).ok()?.checked_mul(1_000)?,
+            what: What::Queued,
+            detail: format!("shard {}, entry {}", id.shard, id.in_stream()),
+        })
+    });
+    let begun = way.begun_us.map(|at_us| Moment {
+        at_us,
+        what: What::Begun,
+        detail: match way.deliveries {
+            Some(attempt) => format!("attempt {attempt}"),
+            None => String::new(),
+        },
+    });
+    queued.into_iter().chain(begun)
+}
+
 /// What the event's own row tells.
-fn own_moments(event: &EventLine) -> Vec<Moment> {
+fn own_moments(event: &EventLine, way: &Way) -> Vec<Moment> {
     let mut moments = vec![
         Moment {
             at_us: event.created * 1_000_000,
@@ -238,6 +300,7 @@ fn own_moments(event: &EventLine) -> Vec<Moment> {
             detail: format!("endpoint {}", event.endpoint),
         },
     ];
+    moments.extend(moments_of(way));
     let settled = match event.status.as_str() {
         "applied" => Some(What::Applied),
         "ignored" => Some(What::Ignored),
