@@ -19,3 +19,6 @@ CREATE POLICY api ON coverage_holes FOR SELECT TO tollgate_api
 -- Redis keeps what was done to the queue until a worker has written it here; several may try, and one of them does.
 CREATE UNIQUE INDEX audit_log_queue ON audit_log (action, subject)
     WHERE action IN ('queue.pause', 'queue.resume') AND subject IS NOT NULL;
+
+-- The resyncs of a customer, the newest first.
+CREATE INDEX resyncs_customer ON resyncs (account, customer_id, made_at);

@@ -1,4 +1,4 @@
-//! Jobs: replays and discardings, and how far they are.
+//! Jobs: replays and discardings, and how far they are; and resyncs, which have a page of their own (`resync.rs`).
 
 use axum::extract::State;
 use axum::response::Redirect;
@@ -14,9 +14,12 @@ use super::gate::Visitor;
 use super::layout::Head::Text;
 use super::layout::{self, Freshness, PAGE_ROWS, Page, Tab, form_token, more, nothing, status, table, time};
 use super::users::OpsRole;
-use super::{Asked, Ops};
+use super::{Asked, Ops, resync};
 use crate::problem::Kind;
 use crate::routes::paging::cut;
+
+/// Latest resyncs beside them.
+const RESYNC_ROWS: u32 = 10;
 
 #[derive(Deserialize)]
 pub(super) struct ListQuery {
@@ -40,9 +43,16 @@ pub(super) async fn list(
         .jobs(&ops.app.account, query.after, PAGE_ROWS + 1)
         .await?;
     let (jobs, next) = cut(jobs, PAGE_ROWS, |job| job.id.to_string());
+    let resyncs = tx.resyncs(None, RESYNC_ROWS).await?;
     let content = html! {
         div.live #live { @if jobs.is_empty() { (nothing("No jobs yet.")) } @else { (rows(&jobs)) } }
         (more("/ops/jobs", &[], next.as_deref()))
+        @if query.after.is_none() && !resyncs.is_empty() {
+            section.live #resyncs aria-labelledby="of-resyncs" {
+                h2 #of-resyncs { "Customers asked of Stripe anew" }
+                (resync::rows(&resyncs))
+            }
+        }
     };
     Ok(layout::page(
         &visitor,

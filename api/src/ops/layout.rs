@@ -145,9 +145,9 @@ pub(super) fn badge(word: &str, tone: Tone) -> Markup {
 /// What became of an event, a letter or a job.
 pub(super) fn status(word: &str) -> Markup {
     let tone = match word {
-        "applied" | "replayed" | "done" | "active" | "trialing" => Tone::Good,
-        "parked" | "waiting" | "bug" | "past_due" => Tone::Bad,
-        "open" => Tone::Busy,
+        "applied" | "replayed" | "done" | "over" | "active" | "trialing" | "paid" | "succeeded" => Tone::Good,
+        "parked" | "bug" | "past_due" | "failed" | "requires_payment_method" => Tone::Bad,
+        "open" | "running" | "waiting" => Tone::Busy,
         _ => Tone::Plain,
     };
     badge(word, tone)

@@ -17,6 +17,8 @@
 mod assets;
 mod audit;
 mod chart;
+mod correct;
+mod customer;
 mod customers;
 mod dead;
 mod event;
@@ -31,6 +33,7 @@ mod password;
 mod pulse;
 mod queue;
 mod reconcile;
+mod resync;
 mod search;
 mod session;
 mod sign_in;
@@ -130,20 +133,28 @@ fn pages() -> Router<Ops> {
         .route("/ops/reconcile", get(reconcile::page))
         .route("/ops/queue", get(queue::page))
         .route("/ops/workers", get(workers::page))
-        .route("/ops/customers", get(customers::list))
-        .route("/ops/customer", get(customers::page))
+        .route("/ops/customers", get(customers::page))
+        .route("/ops/customer", get(customer::page))
+        .route("/ops/resync", get(resync::page))
         .route("/ops/audit-log", get(audit::page))
         .route("/ops/sign-out", post(sign_in::leave))
 }
 
 /// Everything that can be done, and the least role that may.
-fn all_deeds() -> [(&'static str, OpsRole, MethodRouter<Ops>); 5] {
+fn all_deeds() -> [(&'static str, OpsRole, MethodRouter<Ops>); 8] {
     [
         ("/ops/replays", OpsRole::Operator, post(dead::replay)),
         ("/ops/jobs/stop", OpsRole::Operator, post(jobs::stop)),
         ("/ops/queue/pause", OpsRole::Operator, post(queue::pause)),
         ("/ops/queue/resume", OpsRole::Operator, post(queue::resume)),
+        ("/ops/resyncs", resync::RESYNCS, post(resync::begin)),
         ("/ops/discards", OpsRole::Admin, post(dead::discard)),
+        (
+            "/ops/corrections/confirm",
+            correct::CORRECTS,
+            post(correct::confirm),
+        ),
+        ("/ops/corrections", correct::CORRECTS, post(correct::correct)),
     ]
 }
 

@@ -5,10 +5,11 @@ use axum::{Extension, Json};
 use domain::credits::Owner;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::api::{Adjusted, AuditRow, Deed, UserEvent, UserFilter, UserLine};
+use store::api::{Actor, Adjusted, AuditRow, Deed, UserEvent, UserFilter, UserLine};
 use utoipa::{IntoParams, ToSchema};
 
-use super::credits::{CreditHistory, Page, SPEND_MAX, history_page, limit, reason};
+use super::corrections::required;
+use super::credits::{CreditHistory, Page, SPEND_MAX, history_page, limit};
 use super::paging::{cursor, cut, page};
 use super::state::SubscriptionState;
 use crate::app::App;
@@ -302,17 +303,50 @@ pub(crate) async fn adjust(
 ) -> Result<Json<Adjustment>, Problem> {
     caller.require_admin()?;
     let user = caller.user(&user)?;
-    let AdjustmentRequest { credits, .. } = request;
+    let wanted = Adjust {
+        user,
+        credits: checked_credits(request.credits)?,
+        reason: required(&request.reason)?,
+        key: &key.0,
+    };
+    let balance = adjust_credits(&app, &caller.0, &wanted).await?;
+    Ok(Json(Adjustment { balance }))
+}
+
+/// A correction of a user's credits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Adjust<'a> {
+    /// Whose.
+    pub user: &'a str,
+    /// See [`checked_credits`].
+    pub credits: i64,
+    /// Why.
+    pub reason: &'a str,
+    /// Of the actor's own: the same again corrects nothing.
+    pub key: &'a str,
+}
+
+/// Credits that a correction may give or take.
+pub(crate) fn checked_credits(credits: i64) -> Result<i64, Problem> {
     if credits == 0 || !(-SPEND_MAX..=SPEND_MAX).contains(&credits) {
         return Err(Kind::INVALID.because(format!("credits: {} to {SPEND_MAX}, and not 0", -SPEND_MAX)));
     }
-    let Some(reason) = reason(Some(&request.reason))? else {
-        return Err(Kind::INVALID.because("reason: say why"));
-    };
-    let key = format!("{}:{}", caller.0.subject, key.0);
-    let mut tx = app.store.begin_as(&caller.0).await?;
+    Ok(credits)
+}
+
+/// Corrects a user's credits, and says so in the audit log. Returns the balance.
+pub(crate) async fn adjust_credits(app: &App, actor: &Actor, wanted: &Adjust<'_>) -> Result<i64, Problem> {
+    let Adjust {
+        user,
+        credits,
+        reason,
+        ..
+    } = *wanted;
+    let key = format!("{}:{}", actor.subject, wanted.key);
+    let mut tx = app.store.begin_as(actor).await?;
     let balance = match tx.adjust(user, credits, &key, reason).await? {
         Adjusted::Done { balance } => balance,
+        Adjusted::Repeated { balance } => return Ok(balance),
         Adjusted::Conflict => return Err(Kind::KEY_REUSED.because("this key has made another correction")),
         Adjusted::BelowZero { balance } => {
             return Err(Kind::CONFLICT
@@ -329,7 +363,7 @@ pub(crate) async fn adjust(
     })
     .await?;
     tx.commit().await?;
-    Ok(Json(Adjustment { balance }))
+    Ok(balance)
 }
 
 /// What people did with their power, the newest first

@@ -250,7 +250,7 @@ pub(crate) async fn corrections(
 }
 
 /// A reason that has to be there.
-pub(super) fn required(text: &str) -> Result<&str, Problem> {
+pub(crate) fn required(text: &str) -> Result<&str, Problem> {
     reason(Some(text))?.ok_or_else(|| Kind::INVALID.because("reason: say why"))
 }
 

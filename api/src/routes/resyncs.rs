@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::unique;
 use store::NewResync;
+use store::api::Actor;
 use utoipa::ToSchema;
 
 use super::checkout::stripe_id;
@@ -78,12 +79,8 @@ pub(crate) struct ResyncTrouble {
 
 impl From<store::Resync> for Resync {
     fn from(it: store::Resync) -> Self {
+        let state = state_of(&it);
         let is_over = it.is_over();
-        let state = match (it.is_planned, is_over) {
-            (false, _) => "waiting",
-            (true, false) => "running",
-            (true, true) => "over",
-        };
         let trouble = |(kind, id, error)| ResyncTrouble { kind, id, error };
         Self {
             id: it.id,
@@ -100,6 +97,15 @@ impl From<store::Resync> for Resync {
             over_at: it.settled_at.filter(|_| is_over),
             trouble: it.trouble.into_iter().map(trouble).collect(),
         }
+    }
+}
+
+/// Where a resync is, in a word.
+pub(crate) fn state_of(it: &store::Resync) -> &'static str {
+    match (it.is_planned, it.is_over()) {
+        (false, _) => "waiting",
+        (true, false) => "running",
+        (true, true) => "over",
     }
 }
 
@@ -125,25 +131,36 @@ pub(crate) async fn begin_resync(
     Body(request): Body<ResyncRequest>,
 ) -> Result<(StatusCode, Json<ResyncBegun>), Problem> {
     caller.require_admin()?;
-    let customer = stripe_id(&customer)?;
     let reason = required(&request.reason)?;
+    let id = begin(&app, &caller.0, &customer, reason, &key.of(&caller.0)).await?;
+    Ok((StatusCode::ACCEPTED, Json(ResyncBegun { id })))
+}
+
+/// Begins a resync and says so in the audit log, once for each key. Returns its id.
+pub(crate) async fn begin(
+    app: &App,
+    actor: &Actor,
+    customer: &str,
+    reason: &str,
+    key: &str,
+) -> Result<String, Problem> {
     let wanted = format!("rsy_{}", unique::word());
-    let mut tx = app.store.begin_as(&caller.0).await?;
     let new = NewResync {
         id: &wanted,
-        key: &key.of(&caller.0),
-        customer,
+        key,
+        customer: stripe_id(customer)?,
         reason,
-        by: &caller.0.subject,
+        by: &actor.subject,
     };
+    let mut tx = app.store.begin_as(actor).await?;
     let id = tx.begin_resync(&new).await?;
     if id == wanted {
-        let user = tx.user_of_customer(customer).await?;
+        let user = tx.user_of_customer(new.customer).await?;
         tx.audit(new.deed(user.as_deref(), &json!({"resync": id})))
             .await?;
         tx.commit().await?;
     }
-    Ok((StatusCode::ACCEPTED, Json(ResyncBegun { id })))
+    Ok(id)
 }
 
 /// How far a resync is

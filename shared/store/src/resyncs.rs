@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use domain::{Kind, ObjectKey, RefetchReason};
 use serde_json::{Value, json};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use crate::api::{AuditRow, Operator};
@@ -142,38 +143,52 @@ pub(crate) async fn owner(
     Ok(user.flatten())
 }
 
-/// How far a resync is.
-pub(crate) async fn look(
+/// Which resyncs: of which customers, or of all; and how many at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Which<'a> {
+    /// One, by its id.
+    One(&'a str),
+    /// Those of some customers.
+    Of(&'a [String]),
+    /// Whosever.
+    All,
+}
+
+/// Resyncs and how far they are, the newest first, at most `limit`. Why questions were given up is left out.
+pub(crate) async fn list(
     connection: &mut PgConnection,
     account: &str,
-    id: &str,
-) -> Result<Option<Resync>, sqlx::Error> {
-    let row = sqlx::query(
+    which: Which<'_>,
+    limit: i64,
+) -> Result<Vec<Resync>, sqlx::Error> {
+    let (id, customers) = match which {
+        Which::One(id) => (Some(id), None),
+        Which::Of(customers) => (None, Some(customers)),
+        Which::All => (None, None),
+    };
+    let rows = sqlx::query(
         "SELECT r.id, r.customer_id, r.reason, r.made_by, extract(epoch FROM date_trunc('second', r.made_at))::bigint,
                 r.planned_at IS NOT NULL, count(s.kind), count(*) FILTER (WHERE s.state = 'done'),
                 count(*) FILTER (WHERE s.state = 'given_up'), coalesce(sum(s.objects), 0)::bigint,
                 coalesce(sum(s.changed), 0)::bigint,
                 extract(epoch FROM date_trunc('second', max(s.settled_at)))::bigint
-         FROM resyncs r LEFT JOIN resync_steps s ON (s.account, s.resync_id) = (r.account, r.id)
-         WHERE (r.account, r.id) = ($1, $2) GROUP BY r.account, r.id",
+         FROM (SELECT * FROM resyncs
+               WHERE account = $1 AND ($2::text IS NULL OR id = $2) AND ($3::text[] IS NULL OR customer_id = ANY ($3))
+               ORDER BY made_at DESC, id DESC LIMIT $4) AS r
+         LEFT JOIN resync_steps s ON (s.account, s.resync_id) = (r.account, r.id)
+         GROUP BY r.id, r.customer_id, r.reason, r.made_by, r.made_at, r.planned_at ORDER BY r.made_at DESC, r.id DESC",
     )
     .bind(account)
     .bind(id)
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let trouble = sqlx::query(
-        "SELECT kind, object_id, coalesce(error, '') FROM resync_steps
-         WHERE (account, resync_id) = ($1, $2) AND state = 'given_up' ORDER BY kind, object_id LIMIT 10",
-    )
-    .bind(account)
-    .bind(id)
+    .bind(customers)
+    .bind(limit)
     .fetch_all(connection)
     .await?;
-    let trouble = trouble
-        .iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
-    Ok(Some(Resync {
+    rows.iter().map(resync).collect()
+}
+
+fn resync(row: &PgRow) -> Result<Resync, sqlx::Error> {
+    Ok(Resync {
         id: row.try_get(0)?,
         customer: row.try_get(1)?,
         reason: row.try_get(2)?,
@@ -186,7 +201,32 @@ pub(crate) async fn look(
         objects: row.try_get(9)?,
         changed: row.try_get(10)?,
         settled_at: row.try_get(11)?,
+        trouble: Vec::new(),
+    })
+}
+
+/// How far a resync is.
+pub(crate) async fn look(
+    connection: &mut PgConnection,
+    account: &str,
+    id: &str,
+) -> Result<Option<Resync>, sqlx::Error> {
+    let found = list(&mut *connection, account, Which::One(id), 1).await?.pop();
+    let Some(resync) = found else { return Ok(None) };
+    let trouble = sqlx::query(
+        "SELECT kind, object_id, coalesce(error, '') FROM resync_steps
+         WHERE (account, resync_id) = ($1, $2) AND state = 'given_up' ORDER BY kind, object_id LIMIT 10",
+    )
+    .bind(account)
+    .bind(id)
+    .fetch_all(connection)
+    .await?;
+    let trouble = trouble
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
+    Ok(Some(Resync {
         trouble: trouble.collect::<Result<_, sqlx::Error>>()?,
+        ..resync
     }))
 }
 

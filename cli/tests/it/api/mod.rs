@@ -16,7 +16,7 @@ mod intents;
 pub mod operations;
 mod requests;
 mod reservations;
-mod resyncs;
+pub mod resyncs;
 mod rights;
 mod staff;
 mod state;

@@ -10,14 +10,14 @@ use crate::support::process::Tollgate;
 use crate::support::{Running, http, wait_for};
 
 /// An installation that sells, whose endpoint nobody at Stripe knows: nothing it sold has been told of.
-struct Deaf {
-    till: Till,
+pub struct Deaf {
+    pub till: Till,
     api: Service,
-    worker: Running,
+    pub worker: Running,
 }
 
 impl Deaf {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         let till = Till::open().await;
         let key = [
             ("STRIPE_API_KEY", "rk_test_1"),
@@ -30,7 +30,7 @@ impl Deaf {
         }
     }
 
-    async fn buy(&self, wish: &Value) {
+    pub async fn buy(&self, wish: &Value) {
         let path = "/v1/users/me/checkout-sessions";
         let session = self.api.post(&user("ann"), path, wish).await;
         self.till.pay(&session).await;
@@ -45,13 +45,13 @@ impl Deaf {
         list["data"].as_array().cloned().unwrap_or_default()
     }
 
-    async fn customer(&self) -> String {
+    pub async fn customer(&self) -> String {
         let customers = self.at_stripe("customers").await;
         customers[0]["id"].as_str().expect("an id").to_owned()
     }
 
     /// Resyncs through the API, to the end.
-    async fn resync(&self, customer: &str) -> Value {
+    pub async fn resync(&self, customer: &str) -> Value {
         let path = format!("/v1/admin/customers/{customer}/resyncs");
         let begun = self
             .api

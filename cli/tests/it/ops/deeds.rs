@@ -6,12 +6,29 @@ use super::{Visitor, fingerprint, mend, set_aside, start};
 use crate::support::{Rig, wait_for};
 
 /// Everything a form can do, with what it would need.
-const DEEDS: [(&str, &[(&str, &str)]); 5] = [
+const DEEDS: [(&str, &[(&str, &str)]); 8] = [
     ("/ops/replays", &[("scope", "all"), ("why", "a test")]),
     ("/ops/jobs/stop", &[("id", "1")]),
     ("/ops/queue/pause", &[("why", "a test")]),
     ("/ops/queue/resume", &[("why", "a test")]),
     ("/ops/discards", &[("scope", "all"), ("why", "a test")]),
+    (
+        "/ops/resyncs",
+        &[("customer", "cus_3"), ("why", "a test"), ("key", "one")],
+    ),
+    (
+        "/ops/corrections/confirm",
+        &[("user", "ann"), ("credits", "1"), ("why", "a test")],
+    ),
+    (
+        "/ops/corrections",
+        &[
+            ("user", "ann"),
+            ("credits", "1"),
+            ("why", "a test"),
+            ("key", "one"),
+        ],
+    ),
 ];
 
 #[tokio::test]
@@ -30,13 +47,14 @@ async fn whoever_may_only_look_changes_nothing() {
     let body = reader.see("/ops/event?id=evt_bad").await;
     assert!(!body.contains("&quot;amount&quot;"), "bodies are for operators");
     let operator = Visitor::new(&api, "operator").await;
-    assert_eq!(
-        operator
-            .submit("/ops/discards", &[("scope", "all"), ("why", "a test")])
-            .await
-            .status,
-        403
-    );
+    for (path, fields) in DEEDS {
+        if ["/ops/discards", "/ops/corrections"]
+            .iter()
+            .any(|of_admins| path.starts_with(of_admins))
+        {
+            assert_eq!(operator.submit(path, fields).await.status, 403, "{path}");
+        }
+    }
     assert!(
         operator
             .see("/ops/event?id=evt_bad")

@@ -1,6 +1,7 @@
 //! The ops page, as a browser without scripts would use it. With a real browser: `browser.rs`.
 
 mod browser;
+mod customers;
 mod deeds;
 mod pages;
 mod queue;

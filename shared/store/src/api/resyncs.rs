@@ -2,7 +2,7 @@
 
 use super::ActingTx;
 use crate::StoreError;
-use crate::resyncs::{self, NewResync, Resync};
+use crate::resyncs::{self, NewResync, Resync, Which};
 
 impl ActingTx {
     /// Writes down that a customer is to be asked of Stripe anew; a worker does. Returns the resync's id: that of an
@@ -22,6 +22,34 @@ impl ActingTx {
     pub async fn resync(&mut self, id: &str) -> Result<Option<Resync>, StoreError> {
         let account = self.actor.account.clone();
         Ok(resyncs::look(self.connection(), &account, id).await?)
+    }
+
+    /// The latest resyncs, the newest first, at most `limit`: of some customers, or of all. Why questions were given up is
+    /// left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn resyncs(
+        &mut self,
+        customers: Option<&[String]>,
+        limit: u32,
+    ) -> Result<Vec<Resync>, StoreError> {
+        let account = self.actor.account.clone();
+        let which = customers.map_or(Which::All, Which::Of);
+        Ok(resyncs::list(self.connection(), &account, which, limit.into()).await?)
+    }
+
+    /// Stripe's customers that are a user's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn customers_of(&mut self, user: &str) -> Result<Vec<String>, StoreError> {
+        let account = self.actor.account.clone();
+        let ids = sqlx::query_scalar(
+            "SELECT customer_id FROM customer_users WHERE (account, user_id) = ($1, $2) ORDER BY customer_id",
+        );
+        let ids = ids.bind(account).bind(user).fetch_all(self.connection());
+        Ok(ids.await?)
     }
 
     /// Whose a customer is, when that is known.

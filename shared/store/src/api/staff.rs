@@ -34,8 +34,13 @@ pub struct UserFilter<'a> {
 /// A correction's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adjusted {
-    /// It is done, now or by a call with the same key.
+    /// It is done.
     Done {
+        /// The balance.
+        balance: i64,
+    },
+    /// A call with the same key had done it.
+    Repeated {
         /// The balance.
         balance: i64,
     },
@@ -170,7 +175,8 @@ impl ActingTx {
         self.tx.1.user(&account, user);
         let (outcome, balance): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
         match outcome.as_str() {
-            "adjusted" | "repeated" => Ok(Adjusted::Done { balance }),
+            "adjusted" => Ok(Adjusted::Done { balance }),
+            "repeated" => Ok(Adjusted::Repeated { balance }),
             "conflict" => Ok(Adjusted::Conflict),
             "below_zero" => Ok(Adjusted::BelowZero { balance }),
             other => Err(sqlx::Error::Decode(format!("api_adjust answers {other:?}").into()).into()),
