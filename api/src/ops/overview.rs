@@ -91,26 +91,39 @@ fn numbers(looks: &[Look], known: &Known) -> Markup {
     }
 }
 
+/// What is drawn over time.
 #[expect(clippy::cast_precision_loss, reason = "for a drawing")]
+fn drawn(looks: &[Look]) -> [(&'static str, Vec<Option<f64>>, Words); 6] {
+    let each = |value: fn(&Look) -> Option<f64>| -> Vec<Option<f64>> { looks.iter().map(value).collect() };
+    let (a_second, whole): (Words, Words) = (|it| format!("{it:.1}"), |it| format!("{it:.0}"));
+    [
+        ("Accepted a second", rates(looks, |it| it.added), a_second),
+        ("Committed a second", rates(looks, |it| it.written), a_second),
+        (
+            "From received to committed, 99 of 100 within",
+            each(|it| it.latency_ms),
+            |it| format!("{it:.0} ms"),
+        ),
+        (
+            "Events in Redis",
+            each(|it| it.depth.map(|depth| depth.entries as f64)),
+            whole,
+        ),
+        (
+            "Age of the oldest in Redis",
+            each(|it| it.depth.map(|depth| (depth.oldest_age_ms / 1_000) as f64)),
+            |it| format!("{it:.0} s"),
+        ),
+        ("Dead letters", each(|it| it.dead.map(|dead| dead as f64)), whole),
+    ]
+}
+
 fn charts(looks: &[Look]) -> Markup {
-    let of_depth = |value: fn(&Depth) -> u64| -> Vec<Option<f64>> {
-        let value = |look: &Look| look.depth.as_ref().map(|depth| value(depth) as f64);
-        looks.iter().map(value).collect()
-    };
-    let backlog = of_depth(|depth| depth.entries);
-    let oldest = of_depth(|depth| depth.oldest_age_ms / 1_000);
-    let shown: [(&str, Vec<Option<f64>>, Words); 3] = [
-        ("Events a second, into Postgres", rates(looks), |it| {
-            format!("{it:.1}")
-        }),
-        ("Events in Redis", backlog, |it| format!("{it:.0}")),
-        ("Age of the oldest, seconds", oldest, |it| format!("{it:.0} s")),
-    ];
     html! {
         section aria-labelledby="lately" {
             h2 #lately { "The last quarter of an hour" }
             div.charts {
-                @for (title, values, words) in &shown {
+                @for (title, values, words) in &drawn(looks) {
                     (Chart {
                         title,
                         now: values.last().copied().flatten().map_or_else(|| "?".to_owned(), words),

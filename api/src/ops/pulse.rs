@@ -1,11 +1,13 @@
 //! What the overview's charts are drawn from: a look every few seconds, kept in this process. Costs the same whatever
-//! there is: lengths of streams and a counter of Postgres, no row.
+//! there is: lengths of streams, counters, a row for each cause of dead letters, and the latest events.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use shared::queue::Depth;
+use shared::queue::{Depth, Probe};
+use store::StoreError;
+use store::dead::Filter;
 
 use super::Ops;
 
@@ -19,8 +21,14 @@ pub(super) const LOOKS_MAX: usize = 180;
 pub(super) struct Look {
     at_ms: i64,
     pub depth: Option<Depth>,
+    /// Entries that were ever put into the queue.
+    pub added: Option<i64>,
     /// Events written into the inbox since Postgres began to count.
-    written: Option<i64>,
+    pub written: Option<i64>,
+    /// Within which 99 of 100 events were committed that were so lately, milliseconds.
+    pub latency_ms: Option<f64>,
+    /// Dead letters that wait for a person.
+    pub dead: Option<u64>,
 }
 
 /// Looks, the oldest first.
@@ -42,14 +50,14 @@ impl Pulse {
     }
 }
 
-/// Events a second that came into the inbox before each look but the first.
+/// How fast a counter grew before each look but the first, a second.
 #[expect(clippy::cast_precision_loss, reason = "for a drawing")]
-pub(super) fn rates(looks: &[Look]) -> Vec<Option<f64>> {
+pub(super) fn rates(looks: &[Look], counter: fn(&Look) -> Option<i64>) -> Vec<Option<f64>> {
     let rate = |pair: &[Look]| {
         let (before, after) = (pair[0], pair[1]);
         let ms = after.at_ms - before.at_ms;
-        // Postgres may have begun to count anew.
-        let events = (after.written? - before.written?).max(0);
+        // Whoever counts may have begun anew.
+        let events = (counter(&after)? - counter(&before)?).max(0);
         (ms > 0).then(|| events as f64 * 1_000.0 / ms as f64)
     };
     looks.windows(2).map(rate).collect()
@@ -62,15 +70,40 @@ pub(crate) async fn watch(ops: Ops) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let at_ms = ops.clock.unix_ms();
-        let depth = tokio::time::timeout(LOOK_EVERY, probe.depth(at_ms)).await;
-        let written = tokio::time::timeout(LOOK_EVERY, ops.app.store.events_written()).await;
-        ops.pulse.keep(Look {
-            at_ms,
-            depth: depth.ok().and_then(Result::ok),
-            written: written.ok().and_then(Result::ok),
-        });
+        let look = look(&ops, &mut probe).await;
+        ops.pulse.keep(look);
     }
+}
+
+/// Each question for itself: what one cannot answer, another may.
+async fn look(ops: &Ops, probe: &mut Probe) -> Look {
+    let at_ms = ops.clock.unix_ms();
+    let depth = answer(probe.depth(at_ms)).await;
+    let flow = answer(probe.flow()).await;
+    let waits = answer(waits(ops)).await;
+    Look {
+        at_ms,
+        depth,
+        added: flow.and_then(|flow| i64::try_from(flow.added).ok()),
+        written: answer(ops.app.store.events_written()).await,
+        latency_ms: waits.and_then(|(latency_ms, _)| latency_ms),
+        dead: waits.map(|(_, dead)| dead),
+    }
+}
+
+/// How long events take, and how many nobody takes any more.
+async fn waits(ops: &Ops) -> Result<(Option<f64>, u64), StoreError> {
+    let waiting = Filter {
+        account: ops.app.account.clone(),
+        ..Filter::default()
+    };
+    let mut tx = ops.app.store.begin_reading_as(&ops.app.ourselves()).await?;
+    Ok((tx.latency_ms().await?, tx.dead().count(&waiting).await?))
+}
+
+/// An answer, when it comes before the next look.
+async fn answer<T, E>(asked: impl Future<Output = Result<T, E>>) -> Option<T> {
+    tokio::time::timeout(LOOK_EVERY, asked).await.ok()?.ok()
 }
 
 #[cfg(test)]
@@ -81,7 +114,10 @@ mod tests {
         Look {
             at_ms,
             depth: None,
+            added: None,
             written,
+            latency_ms: None,
+            dead: None,
         }
     }
 
@@ -94,8 +130,9 @@ mod tests {
             look(15_000, Some(5)),
             look(20_000, Some(1)),
         ];
-        assert_eq!(rates(&looks), [Some(10.0), None, None, Some(0.0)]);
-        assert!(rates(&looks[..1]).is_empty() && rates(&[]).is_empty());
+        let written = |it: &Look| it.written;
+        assert_eq!(rates(&looks, written), [Some(10.0), None, None, Some(0.0)]);
+        assert!(rates(&looks[..1], written).is_empty() && rates(&[], written).is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::customers::a_customer;
 use super::reconcile::TROUBLE;
 use super::{PASSWORD, fingerprint, mend, set_aside, start};
 use crate::api::Service;
@@ -97,6 +98,42 @@ async fn an_operator_pauses_the_queue_without_scripts() {
         .await;
 }
 
+/// What a chart of the overview says to who does not see it.
+fn said_by(chart: &str) -> String {
+    format!("document.querySelector('svg[aria-label^=\"{chart}\"]')?.getAttribute('aria-label')")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn charts_of_the_overview_go_on_while_somebody_looks() {
+    let rig = Rig::new().await;
+    let api = start(&rig).await;
+    let Some(mut browser) = sign_in(&api, "reader").await else {
+        return;
+    };
+    browser.go(&format!("{}/ops", api.admin_url)).await;
+    // Somebody has looked twice.
+    let rate = said_by("Accepted a second");
+    browser.wait_until(&format!("{rate}?.includes('0.0 now')")).await;
+    browser.value("window.same = true").await;
+    set_aside(&rig).await;
+    for (chart, said) in [
+        ("Accepted a second", "!it.includes(' 0.0 at most')"),
+        ("Committed a second", "!it.includes(' 0.0 at most')"),
+        ("From received to committed", "/ [0-9]+ ms now/.test(it)"),
+        ("Events in Redis", "it.includes(' 0 now')"),
+        ("Age of the oldest in Redis", "it.includes(' 0 s now')"),
+        ("Dead letters", "it.includes(' 3 now')"),
+    ] {
+        let shown = said_by(chart);
+        browser
+            .wait_until(&format!("((it) => it && {said})({shown})"))
+            .await;
+    }
+    let drawn = "document.querySelectorAll('.chart svg[role=img] path.line').length";
+    assert!(browser.value(drawn).await.as_u64() >= Some(6), "a line in each");
+    assert_eq!(browser.value("window.same").await, true, "it was not loaded anew");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_who_makes_a_form_of_their_own_is_refused() {
     let rig = Rig::new().await;
@@ -130,6 +167,11 @@ async fn nothing_on_any_page_keeps_people_out() {
     let rig = Rig::new().await;
     set_aside(&rig).await;
     rig.execute(TROUBLE).await;
+    a_customer(&rig).await;
+    rig.execute(
+        "INSERT INTO resyncs (account, id, key, customer_id, reason, made_by) VALUES ('', 'rsy_1', 'k', 'cus_9', 'x', 'y')",
+    )
+    .await;
     let api = start(&rig).await;
     let Some(mut browser) = sign_in(&api, "admin").await else {
         return;
@@ -145,6 +187,8 @@ async fn nothing_on_any_page_keeps_people_out() {
         "/ops/queue",
         "/ops/workers",
         "/ops/customers",
+        "/ops/customer?user=ann",
+        "/ops/resync?id=rsy_1",
         "/ops/audit-log",
         "/ops/sign-in",
         "/ops/event?id=none",

@@ -13,6 +13,7 @@ mod failures;
 mod intents;
 mod payments;
 mod position;
+mod pulse;
 mod requests;
 mod reservations;
 mod resyncs;
