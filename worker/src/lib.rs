@@ -32,6 +32,7 @@ pub mod replay;
 mod replayer;
 mod report;
 pub mod resync;
+mod scribe;
 pub mod shards;
 mod share;
 pub mod sweeper;
@@ -53,7 +54,7 @@ use shared::clock::Clock;
 use shared::config::{ConfigError, Env, Setting};
 use shared::lifecycle::again;
 use shared::metric::Metric;
-use shared::queue::{Consumer, Leases, Link, QueueError, RESPONSE_TIMEOUT, survey};
+use shared::queue::{Consumer, Leases, Link, Probe, QueueError, RESPONSE_TIMEOUT, survey};
 use shared::role::Role;
 use shared::state_cache::StateCache;
 use store::{SchemaError, Store, StoreError};
@@ -69,6 +70,7 @@ use reconcile::{Comparer, Mender};
 use reconciler::Reconciler;
 use refetcher::{PATIENCE, Refetcher};
 use replayer::Replayer;
+use scribe::Scribe;
 use sweeper::Sweeper;
 use tokio::task::JoinSet;
 
@@ -284,6 +286,12 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> Result<JoinSet<
     let clock = pipeline.clock.clone();
     let survey = move || survey::watch(link.clone(), prefix.clone(), clock.clone());
     periodic.spawn(again("surveying", survey));
+    let scribe = Scribe {
+        probe: Probe::new(&config.common.redis_url, &config.common.redis_prefix)?,
+        store: pipeline.store.clone(),
+    };
+    let stop = pipeline.stop.clone();
+    periodic.spawn(again("writing down deeds", move || scribe.clone().run(stop.clone())));
     Ok(periodic)
 }
 

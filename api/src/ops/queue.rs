@@ -9,7 +9,7 @@ use serde_json::json;
 use shared::queue::pause::Paused;
 use shared::queue::roster::Roster;
 use shared::queue::survey::Survey;
-use shared::queue::{Pause, QueueError};
+use shared::queue::{Log, Pause, QueueError};
 use store::api::AuditRow;
 
 use super::Ops;
@@ -131,14 +131,25 @@ async fn audit(ops: &Ops, visitor: &Visitor, action: &'static str, form: &Form) 
 pub(super) async fn pause(State(ops): State<Ops>, visitor: Visitor, form: Form) -> Result<Redirect, Fault> {
     let why = audit(&ops, &visitor, "queue.pause", &form).await?;
     let by = ops.actor(&visitor).subject;
-    let Paused { pause, was_paused } = ops.probe.clone().pause(&by, &why).await.map_err(away)?;
+    let Paused { pause, was_paused } = ops
+        .probe
+        .clone()
+        .pause(&by, &why, Log::Written)
+        .await
+        .map_err(away)?;
     tracing::info!(by = pause.by, was_paused, "the queue is paused");
     Ok(Redirect::to(PAGE))
 }
 
 pub(super) async fn resume(State(ops): State<Ops>, visitor: Visitor, form: Form) -> Result<Redirect, Fault> {
-    audit(&ops, &visitor, "queue.resume", &form).await?;
-    let was = ops.probe.clone().resume().await.map_err(away)?;
+    let why = audit(&ops, &visitor, "queue.resume", &form).await?;
+    let by = ops.actor(&visitor).subject;
+    let was = ops
+        .probe
+        .clone()
+        .resume(&by, &why, Log::Written)
+        .await
+        .map_err(away)?;
     tracing::info!(was_paused = was.is_some(), "the queue is resumed");
     Ok(Redirect::to(PAGE))
 }

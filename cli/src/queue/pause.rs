@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use shared::queue::fleet::ATTEND_EVERY;
 use shared::queue::roster::{Roster, WorkerSeen};
-use shared::queue::{Pause as Kept, Probe, QueueError};
+use shared::queue::{Log, Pause as Kept, Probe, QueueError};
 
 use super::stats::paused_line;
 use crate::idle::duration;
@@ -24,7 +24,8 @@ Redis keeps the pause until `tollgate queue resume`, through every restart. Work
 what they have in their hands, and begin nothing more; a dead worker's events are not taken over either. They stay
 ready. Ingest goes on accepting until TOLLGATE_BACKLOG_MAX. Reckoning, sweeps, replays and questions to Stripe go on:
 they do not come from the queue; stop the workers to stop those. Who paused first stays named. Workers of a build that
-knows no pause do not pause: `tollgate workers` shows them without a version.
+knows no pause do not pause: `tollgate workers` shows them without a version. A worker writes into the audit log who
+paused and who resumed, when and why.
 
 Examples:
   tollgate queue pause --why 'the database moves at 22:00'
@@ -36,7 +37,7 @@ rest in time (it stays paused); 2 for unusable options; 78 for unusable settings
 /// The same of `resume`.
 pub(super) const RESUME_HELP: &str = "\
 Examples:
-  tollgate queue resume
+  tollgate queue resume --why 'the database has moved'
   tollgate queue resume --json
 
 Exit status: 0, also when it was not paused; 1 when Redis cannot be asked; 78 for unusable settings.";
@@ -44,7 +45,7 @@ Exit status: 0, also when it was not paused; 1 when Redis cannot be asked; 78 fo
 /// What `tollgate queue pause` takes.
 #[derive(clap::Args)]
 pub(super) struct Pause {
-    /// Why, for whoever finds it paused
+    /// Why, for whoever finds it paused, and for the audit log
     #[arg(long, value_name = "TEXT", value_parser = said)]
     why: String,
     /// Wait so long at most until no worker reads or holds anything: 500ms, 30s, 2m
@@ -58,6 +59,9 @@ pub(super) struct Pause {
 /// What `tollgate queue resume` takes.
 #[derive(clap::Args)]
 pub(super) struct Resume {
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT", value_parser = said)]
+    why: Option<String>,
     /// Answer with one JSON object
     #[arg(long)]
     json: bool,
@@ -100,7 +104,7 @@ async fn run_pause(
     probe: impl FnOnce() -> Result<Probe, QueueError>,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let mut probe = probe()?;
-    let paused = probe.pause(&tool::login(), &options.why).await?;
+    let paused = probe.pause(&tool::login(), &options.why, Log::ByWorkers).await?;
     let at_ms = paused.pause.at_ms;
     let mut answered = PauseAnswer {
         paused: paused.pause,
@@ -166,7 +170,8 @@ async fn run_resume(
     options: &Resume,
     probe: impl FnOnce() -> Result<Probe, QueueError>,
 ) -> Result<ExitCode, Box<dyn Error>> {
-    let was_paused = probe()?.resume().await?;
+    let why = options.why.as_deref().unwrap_or_default();
+    let was_paused = probe()?.resume(&tool::login(), why, Log::ByWorkers).await?;
     answer(&match (options.json, &was_paused) {
         (true, _) => tool::json(&ResumeAnswer { was_paused }),
         (false, Some(it)) => format!("resumed; it was {}", paused_line(it)),

@@ -176,3 +176,50 @@ async fn workers_are_listed_with_what_they_read_and_hold_and_the_dead_while_they
     });
     assert!(is_dead.await, "{:?}", run(&rig, &["workers"]).await);
 }
+
+/// Rows of the audit log about the queue: what, who, as what, why.
+const DEEDS: &str =
+    "SELECT string_agg(concat_ws(' ', action, actor, role, reason), '; ' ORDER BY created_at, id)
+                     FROM audit_log WHERE action LIKE 'queue.%'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_pause_is_in_the_audit_log_once_however_many_workers_hear_of_it() {
+    let rig = Rig::new().await;
+    let (first, second) = (rig.worker(), rig.worker());
+    for why in ["a move", "another wish"] {
+        told(&rig, &["queue", "pause", "--why", why, "--json"]).await;
+    }
+    told(&rig, &["queue", "resume", "--why", "it is over", "--json"]).await;
+    told(&rig, &["queue", "resume", "--json"]).await;
+    let both = "queue.pause jo operator a move; queue.resume jo operator it is over";
+    rig.wait_for_text(DEEDS, both).await;
+    first.stop().await.expect("a clean end");
+    second.stop().await.expect("a clean end");
+
+    // Nobody hears of it while it lasts.
+    told(&rig, &["queue", "pause", "--why", "a look", "--json"]).await;
+    told(&rig, &["queue", "resume", "--json"]).await;
+    let done_by = rig.text("SELECT clock_timestamp()::text").await.expect("now");
+    let (third, fourth) = (rig.worker(), rig.worker());
+    let all = format!("{both}; queue.pause jo operator a look; queue.resume jo operator not said");
+    rig.wait_for_text(DEEDS, &all).await;
+    let later = format!("SELECT count(*) FROM audit_log WHERE created_at > '{done_by}'");
+    assert_eq!(rig.count(&later).await, 0, "it is told when it was done");
+    let forgotten = wait_for(async || rig.probe().deeds().await.is_ok_and(|left| left.is_empty()));
+    assert!(forgotten.await);
+    third.stop().await.expect("a clean end");
+    fourth.stop().await.expect("a clean end");
+}
+
+/// A worker that died between writing and forgetting; another finds the same again.
+#[tokio::test]
+async fn a_deed_that_is_told_twice_is_written_once() {
+    let rig = Rig::new().await;
+    told(&rig, &["queue", "pause", "--why", "a move", "--json"]).await;
+    let deeds = rig.probe().deeds().await.expect("Redis answers");
+    let store = rig.store();
+    for _ in 0..2 {
+        store.write_queue_deeds(&deeds).await.expect("written");
+    }
+    assert_eq!(rig.count("SELECT count(*) FROM audit_log").await, 1);
+}

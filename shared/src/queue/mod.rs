@@ -16,6 +16,7 @@
 //! later layout run beside this one.
 
 mod consumer;
+mod deeds;
 mod depth;
 mod durability;
 pub mod fleet;
@@ -39,6 +40,7 @@ mod vitals;
 use std::time::Duration;
 
 pub use consumer::{Claimed, Consumer, Fetched, NOBODY, Reader, Settled};
+pub use deeds::{DEEDS_MAX, Log, QueueDeed};
 pub use depth::{Depth, Probe};
 pub use durability::{Durability, DurabilityReport, ParseDurabilityError};
 pub use flow::Flow;

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use redis::Script;
+use redis::{Script, ScriptInvocation};
 
-use super::{Link, Probe, QueueError};
+use super::{Link, Log, Probe, QueueError, deeds};
 
 /// Most characters that are kept of a name and of a reason: all workers read them every second.
 pub const WORDS_MAX: usize = 500;
@@ -59,7 +59,8 @@ pub(super) async fn current(link: &mut Link, prefix: &str) -> Result<Option<Paus
     Ok(Pause::read(&fields))
 }
 
-/// Whoever paused first stays named. Keys: the pause. Arguments: who, why.
+/// Whoever paused first stays named. Keys: the pause, the deeds. Arguments: who, why, and of the deed: whether it is to be
+/// kept, how many are, and its name.
 static PAUSE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -68,17 +69,23 @@ if was == 0 then
   local time = redis.call('TIME')
   local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
   redis.call('HSET', KEYS[1], 'by', ARGV[1], 'why', ARGV[2], 'at_ms', now)
+  if ARGV[3] == '1' then
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'action', ARGV[5], 'by', ARGV[1], 'why', ARGV[2])
+  end
 end
 return {was, redis.call('HGETALL', KEYS[1])}",
     )
 });
 
-/// Keys: the pause. Returns what it was.
+/// Keys and arguments: as those of [`PAUSE`]. Returns what it was.
 static RESUME: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local was = redis.call('HGETALL', KEYS[1])
 redis.call('DEL', KEYS[1])
+if #was > 0 and ARGV[3] == '1' then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'action', ARGV[5], 'by', ARGV[1], 'why', ARGV[2])
+end
 return was",
     )
 });
@@ -96,10 +103,11 @@ impl Probe {
     ///
     /// # Errors
     /// [`QueueError`] when Redis does not answer, or takes no writes.
-    pub async fn pause(&mut self, by: &str, why: &str) -> Result<Paused, QueueError> {
-        let mut call = PAUSE.prepare_invoke();
-        call.key(key(&self.prefix)).arg(short(by)).arg(short(why));
-        let (was, fields): (u8, BTreeMap<String, String>) = call.invoke_async(&mut self.link).await?;
+    pub async fn pause(&mut self, by: &str, why: &str, log: Log) -> Result<Paused, QueueError> {
+        let (was, fields): (u8, BTreeMap<String, String>) = self
+            .call(&PAUSE, [by, why], log, deeds::PAUSED)
+            .invoke_async(&mut self.link)
+            .await?;
         Ok(Paused {
             pause: Pause::read(&fields).unwrap_or_else(|| unreachable!("the script has just written it")),
             was_paused: was > 0,
@@ -110,10 +118,20 @@ impl Probe {
     ///
     /// # Errors
     /// [`QueueError`] when Redis does not answer.
-    pub async fn resume(&mut self) -> Result<Option<Pause>, QueueError> {
-        let mut call = RESUME.prepare_invoke();
-        let fields = call.key(key(&self.prefix)).invoke_async(&mut self.link).await?;
+    pub async fn resume(&mut self, by: &str, why: &str, log: Log) -> Result<Option<Pause>, QueueError> {
+        let fields = self
+            .call(&RESUME, [by, why], log, deeds::RESUMED)
+            .invoke_async(&mut self.link)
+            .await?;
         Ok(Pause::read(&fields))
+    }
+
+    fn call<'a>(&self, script: &'a Script, said: [&str; 2], log: Log, deed: &str) -> ScriptInvocation<'a> {
+        let mut call = script.prepare_invoke();
+        call.key(key(&self.prefix)).key(deeds::key(&self.prefix));
+        call.arg(&said.map(short));
+        call.arg(log.is_open()).arg(deeds::DEEDS_MAX).arg(deed);
+        call
     }
 }
 

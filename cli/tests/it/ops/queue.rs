@@ -37,5 +37,9 @@ async fn an_operator_pauses_the_queue_and_resumes_it() {
         log.contains("queue.pause") && log.contains("queue.resume"),
         "{log}"
     );
+    // Written by the page, which has Postgres; workers have nothing to add.
+    assert_eq!(rig.probe().deeds().await.expect("Redis answers"), []);
+    let rows = "SELECT count(*) FROM audit_log WHERE action LIKE 'queue.%'";
+    assert_eq!(rig.count(rows).await, 2);
     worker.stop().await.expect("a clean end");
 }

@@ -1,9 +1,11 @@
 //! What people did with their power, and why.
 
+use shared::queue::QueueDeed;
 use sqlx::PgConnection;
 
-use super::{ActingTx, Actor};
-use crate::{StoreError, Tx};
+use super::{ActingTx, Actor, ActorRole};
+use crate::upsert::column;
+use crate::{Store, StoreError, Tx};
 
 /// A deed. Who did it is the transaction's actor.
 #[derive(Debug, Clone, Copy)]
@@ -29,10 +31,18 @@ pub struct Operator {
     pub login: String,
 }
 
+/// Stands for a reason where none was given.
+pub const NOT_SAID: &str = "not said";
 /// What an operator is in the audit log.
 const OPERATOR: &str = "operator";
 
 impl ActingTx {
+    /// Whether it is staff who act.
+    #[must_use]
+    pub fn is_by_staff(&self) -> bool {
+        self.actor.role == ActorRole::Admin
+    }
+
     /// Writes a deed down, in the transaction that does it.
     ///
     /// # Errors
@@ -54,6 +64,35 @@ impl Tx {
     /// [`StoreError`].
     pub async fn audit_as(&mut self, operator: &Operator, row: AuditRow<'_>) -> Result<(), StoreError> {
         Ok(write(&mut self.0, &operator.account, &operator.login, OPERATOR, row).await?)
+    }
+}
+
+impl Store {
+    /// Writes down what was done to the queue with commands, each once however often it is told: Redis gave it a name. The
+    /// queue is the platform's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn write_queue_deeds(&self, deeds: &[QueueDeed]) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO audit_log (account, actor, role, action, subject, reason, created_at)
+             SELECT '', actor, $1, action, subject, coalesce(nullif(reason, ''), $7),
+                    to_timestamp(at_ms / 1000.0)
+             FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
+                  AS deed (actor, action, subject, reason, at_ms)
+             ON CONFLICT (action, subject) WHERE action IN ('queue.pause', 'queue.resume') AND subject IS NOT NULL
+             DO NOTHING",
+        )
+        .bind(OPERATOR)
+        .bind(column!(deeds, deed => deed.by.as_str()))
+        .bind(column!(deeds, deed => deed.action.as_str()))
+        .bind(column!(deeds, deed => deed.id.as_str()))
+        .bind(column!(deeds, deed => deed.why.as_str()))
+        .bind(column!(deeds, deed => deed.at_ms))
+        .bind(NOT_SAID)
+        .execute(self.pool())
+        .await?;
+        Ok(())
     }
 }
 

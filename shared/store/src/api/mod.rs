@@ -24,7 +24,7 @@ mod teams;
 
 pub use actor::{API_ROLE, ActingTx, Actor, ActorRole, RoleProblem};
 pub use analytics::{Platform, Sales, Span, Subscribers, Unit};
-pub use audit::{AuditRow, Operator};
+pub use audit::{AuditRow, NOT_SAID, Operator};
 pub use billing::{BilledSubscription, Usage};
 pub use buying::{OfferKind, RunningSubscription, SessionTold, Sold};
 pub use corrections::{Corrected, NewCorrection, PlanCorrection, Withdrawn};
