@@ -23,6 +23,7 @@ mod buying;
 mod caller;
 mod capacity;
 mod config;
+mod deeds;
 mod docs;
 mod extract;
 mod idempotency;

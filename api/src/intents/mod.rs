@@ -13,13 +13,14 @@ mod send;
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::unique;
 use store::api::{ActingTx, Actor, Claimed, Intent, IntentKind, IntentState, NewIntent};
 use stripe_api::Write;
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::deeds::{self, Deed, by_staff};
 use crate::problem::{Kind, Problem};
 
 pub(crate) use finisher::finish;
@@ -108,7 +109,18 @@ pub(crate) async fn intend(
         target: &write.id,
         form: &write.form,
     };
-    Ok(Written::Now(tx.intend(new, LEASE).await?))
+    let intent = tx.intend(new, LEASE).await?;
+    if let Some(action) = deeds::action(plan.kind) {
+        let deed = Deed {
+            action,
+            user: Some(plan.user),
+            subject: (!write.id.is_empty()).then_some(write.id.as_str()),
+            why: None,
+            detail: &json!({"intent": id, "wish": plan.wish}),
+        };
+        by_staff(tx, deed).await?;
+    }
+    Ok(Written::Now(intent))
 }
 
 /// Sees to it that an intent is carried out, by whomever, and says what came of it.

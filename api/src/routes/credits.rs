@@ -4,12 +4,14 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use domain::credits::Owner;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::api::Actor;
 use store::{Balance, History, HistoryCursor, Spend};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::caller::Caller;
+use crate::deeds::{Deed, by_staff};
 use crate::extract::{Body, Path, Query, whole};
 use crate::idempotency::IdempotencyKey;
 use crate::meters;
@@ -234,6 +236,16 @@ pub(crate) async fn spend(
     let mut tx = app.store.begin_as(&caller.0).await?;
     let key = spend_key(&caller.0, &key);
     let outcome = tx.spend(user, request.credits, &key, reason).await?;
+    if matches!(outcome, Spend::Spent { .. }) {
+        let deed = Deed {
+            action: "credits.spend",
+            user: Some(user),
+            subject: None,
+            why: reason,
+            detail: &json!({"credits": request.credits}),
+        };
+        by_staff(&mut tx, deed).await?;
+    }
     tx.commit().await?;
     let available = refused(outcome, request.credits)?;
     Ok(Json(SpendAnswer {

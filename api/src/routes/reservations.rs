@@ -3,13 +3,16 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
+use store::Spend;
 use store::api::{Actor, Reservation, Reserve, Settled, Settlement};
 use utoipa::ToSchema;
 
 use super::credits::{SPEND_MAX, reason, refused};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::deeds::{Deed, by_staff};
 use crate::extract::{Body, Path, whole, whole_or_none};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Kind, Problem};
@@ -124,7 +127,18 @@ pub(crate) async fn reserve(
         seconds,
     };
     let mut tx = app.store.begin_as(&caller.0).await?;
-    refused(tx.reserve(reserve).await?, request.credits)?;
+    let outcome = tx.reserve(reserve).await?;
+    refused(outcome, request.credits)?;
+    if matches!(outcome, Spend::Spent { .. }) {
+        let deed = Deed {
+            action: "credits.reserve",
+            user: Some(user),
+            subject: Some(&id),
+            why: reserve.reason,
+            detail: &json!({"credits": request.credits}),
+        };
+        by_staff(&mut tx, deed).await?;
+    }
     let reservation = tx.reservation(user, &id).await?;
     tx.commit().await?;
     found(reservation)
@@ -208,9 +222,19 @@ async fn settle(
     };
     let settled = tx.settle(user, &id, how(&it)?).await?;
     let reservation = tx.reservation(user, &id).await?;
+    if settled == Settled::Done {
+        let deed = Deed {
+            action: "credits.settle",
+            user: Some(user),
+            subject: Some(&id),
+            why: None,
+            detail: &json!({"status": reservation.as_ref().map(|it| &it.status)}),
+        };
+        by_staff(&mut tx, deed).await?;
+    }
     tx.commit().await?;
     match settled {
-        Settled::Done => found(reservation),
+        Settled::Done | Settled::Repeated => found(reservation),
         Settled::Unknown => Err(Kind::NOT_FOUND.into()),
         Settled::TooMany => Err(Kind::INVALID.because("more than were reserved")),
         Settled::Conflict => {

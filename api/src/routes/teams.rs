@@ -4,11 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use domain::credits::Owner;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::credits::{CreditHistory, Page, history_page};
 use crate::app::App;
 use crate::caller::{Caller, checked_id};
+use crate::deeds::{Deed, by_staff};
 use crate::extract::{Body, Path, Query};
 use crate::problem::Problem;
 
@@ -82,6 +84,14 @@ pub(crate) async fn set_member(
     let (team, user) = (checked_id(&team)?, caller.user(&user)?);
     let mut tx = app.store.begin_as(&caller.0).await?;
     tx.set_team_member(team, user, request.member).await?;
+    let deed = Deed {
+        action: "team.member",
+        user: Some(user),
+        subject: Some(team),
+        why: None,
+        detail: &json!({"member": request.member}),
+    };
+    by_staff(&mut tx, deed).await?;
     tx.commit().await?;
     shown(&app, &caller, team).await
 }

@@ -14,7 +14,8 @@ const CHANGE: &str = "/v1/users/ann/subscription/change";
 const CANCEL: &str = "/v1/users/ann/subscription/cancel";
 const RESUME: &str = "/v1/users/ann/subscription/resume";
 
-async fn with_pro() -> Street {
+/// Ann, who has a plan with 2,000 credits.
+pub async fn with_pro() -> Street {
     let street = Street::open().await;
     let session = street.checkout(&user("ann"), &json!({"plan": "pro"})).await;
     street.till.pay(&session).await;

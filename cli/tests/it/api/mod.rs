@@ -1,5 +1,6 @@
 //! The billing API, over HTTP, against a real Redis and a real Postgres.
 
+mod audited;
 mod buying;
 mod connections;
 mod credits;

@@ -60,8 +60,10 @@ impl Settlement {
 /// What came of settling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// It is settled now, or was before in the same way.
+    /// It is settled now.
     Done,
+    /// It was before, in the same way.
+    Repeated,
     /// It was settled otherwise; nothing changed.
     Conflict,
     /// More than were reserved; nothing changed.
@@ -144,7 +146,8 @@ impl ActingTx {
             .await?;
         self.touch_spender(user).await?;
         match outcome.as_str() {
-            "settled" | "repeated" => Ok(Settled::Done),
+            "settled" => Ok(Settled::Done),
+            "repeated" => Ok(Settled::Repeated),
             "conflict" => Ok(Settled::Conflict),
             "too_many" => Ok(Settled::TooMany),
             "unknown" => Ok(Settled::Unknown),
