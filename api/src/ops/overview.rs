@@ -100,9 +100,12 @@ fn drawn(looks: &[Look]) -> [(&'static str, Vec<Option<f64>>, Words); 6] {
         ("Accepted a second", rates(looks, |it| it.added), a_second),
         ("Committed a second", rates(looks, |it| it.written), a_second),
         (
-            "From received to committed, 99 of 100 within",
+            "Received to committed, p99",
             each(|it| it.latency_ms),
-            |it| format!("{it:.0} ms"),
+            |it| match it < 1_000.0 {
+                true => format!("{it:.0} ms"),
+                false => format!("{:.1} s", it / 1_000.0),
+            },
         ),
         (
             "Events in Redis",

@@ -216,7 +216,7 @@ fn facts(it: &Coverage, verdict: Option<Verdict>) -> Markup {
                 (it.listed) " listed" span.detail { (it.queued) " waited, " (it.parked) " set aside, " (it.missing) " missing" }
             } }
             div { dt { "Missing now" } dd { a href=(of_holes(HoleState::Open)) { (it.holes) " to be filled in" }
-                span.detail { a href=(of_holes(HoleState::Gone)) { (it.gone) " that Stripe has not any more" } } } }
+                span.detail { a href=(of_holes(HoleState::Gone)) { (it.gone) " gone at Stripe" } } } }
             div { dt { "Our endpoint at Stripe" } dd { (it.endpoint.map_or("—", domain::silence::EndpointState::as_str)) } }
             div { dt { "Compared with" } dd {
                 @match &it.identity {

@@ -12,9 +12,12 @@ use crate::support::{Rig, wait_for};
 /// A connected account whose endpoint is off, with an event that is missing and one that Stripe has not any more; and the
 /// platform's own, where all is well.
 pub const TROUBLE: &str = "
-    INSERT INTO coverage (account, covered_until, looked_until, round_at, verdict, verdict_since, endpoint_state)
-    VALUES ('', now() - interval '2 min', now() - interval '2 min', now(), 'flowing', now(), 'enabled'),
-           ('acct_9', now() - interval '2 h', now() - interval '2 min', now(), 'endpoint_disabled', now(), 'disabled');
+    INSERT INTO coverage (account, stripe_account, livemode, covered_until, looked_until, round_at, listed, verdict,
+                          verdict_since, endpoint_state)
+    VALUES ('', 'acct_1', true, now() - interval '2 min', now() - interval '2 min', now() - interval '9 s', 42, 'flowing',
+            now() - interval '3 days', 'enabled'),
+           ('acct_9', 'acct_1', true, now() - interval '2 h', now() - interval '2 min', now() - interval '7 s', 3,
+            'endpoint_disabled', now() - interval '2 h', 'disabled');
     INSERT INTO coverage_holes (account, event_id, type, created, gone_at)
     VALUES ('acct_9', 'evt_away', 'invoice.paid', now() - interval '2 h', NULL),
            ('acct_9', 'evt_forgotten', 'charge.succeeded', now() - interval '31 days', now())";

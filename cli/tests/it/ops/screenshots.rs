@@ -10,7 +10,9 @@ use shared::clock::Clock;
 use simulator::traffic::Plan;
 
 use super::browser::sign_in;
+use super::reconcile::TROUBLE;
 use super::{fingerprint, set_aside, start};
+use crate::api::Service;
 use crate::support::Rig;
 use crate::support::browser::Browser;
 
@@ -18,6 +20,8 @@ use crate::support::browser::Browser;
 const EVENTS: usize = 300;
 /// The window.
 const SIZE: (u32, u32) = (1280, 860);
+/// Its height where there is more to see.
+const TALL: u32 = 1_060;
 /// Time for the charts to look.
 const BETWEEN: Duration = Duration::from_secs(6);
 /// How long they reach back, seconds.
@@ -68,14 +72,39 @@ async fn pictures() {
         ("queue", "light", "/ops/queue".to_owned()),
     ] {
         browser.prefer(scheme).await;
-        browser.value("window.old = true").await;
-        browser.go(&format!("{}{path}", api.admin_url)).await;
-        browser
-            .wait_until("window.old === undefined && document.querySelector('main')")
-            .await;
+        show(&mut browser, &format!("{}{path}", api.admin_url)).await;
         save(&mut browser, name).await;
     }
+    look_again(&rig, &api, &user, &mut browser).await;
     worker.stop().await.expect("a clean end");
+}
+
+/// What takes more than an address: the second look before a correction, and an account whose endpoint is off.
+async fn look_again(rig: &Rig, api: &Service, user: &str, browser: &mut Browser) {
+    browser.prefer("light").await;
+    show(browser, &format!("{}/ops/customer?user={user}", api.admin_url)).await;
+    browser.fill("#credits", "500").await;
+    browser.fill("#correct-why", "an apology for Tuesday").await;
+    browser
+        .press("form[action='/ops/corrections/confirm'] button")
+        .await;
+    save(browser, "correction").await;
+    rig.execute(TROUBLE).await;
+    browser.resize(SIZE.0, TALL).await;
+    show(
+        browser,
+        &format!("{}/ops/reconcile?account=acct_9", api.admin_url),
+    )
+    .await;
+    save(browser, "reconcile").await;
+}
+
+async fn show(browser: &mut Browser, url: &str) {
+    browser.value("window.old = true").await;
+    browser.go(url).await;
+    browser
+        .wait_until("window.old === undefined && document.querySelector('main')")
+        .await;
 }
 
 /// The window, into `docs/ops-page/`.
