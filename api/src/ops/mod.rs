@@ -39,6 +39,7 @@ mod session;
 mod sign_in;
 mod users;
 mod workers;
+mod worries;
 
 use std::sync::Arc;
 

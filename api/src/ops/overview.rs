@@ -14,7 +14,7 @@ use super::gate::Visitor;
 use super::layout::Head::{Number, Text};
 use super::layout::{self, Freshness, Page, Tab, nothing, span, status, table, time};
 use super::pulse::{LOOKS_MAX, Look, rates};
-use super::{Ops, events, reconcile};
+use super::{Ops, events, worries};
 use crate::problem::Problem;
 
 /// Causes and events that are shown.
@@ -36,7 +36,7 @@ pub(super) async fn page(State(ops): State<Ops>, visitor: Visitor) -> Result<Pag
     let looks = ops.pulse.looks();
     let content = html! {
         div.live #live {
-            (reconcile::warning(&known.coverages))
+            (worries::warning(&known.coverages))
             (numbers(&looks, &known))
             (charts(&looks))
             section aria-labelledby="causes" {

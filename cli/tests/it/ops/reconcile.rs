@@ -34,7 +34,7 @@ async fn what_was_lost_is_listed_and_seen_to_be_filled_in() {
     town.wait_for_coverage(|it| it.verdict.as_deref() == Some("flowing"))
         .await;
     let calm = reader.see("/ops").await;
-    assert!(!calm.contains("role=\"alert\""), "{calm}");
+    assert!(!calm.contains("aria-label=\"Warning"), "{calm}");
 
     town.lose("1").await;
     for _ in 0..2 {
@@ -56,7 +56,7 @@ async fn what_was_lost_is_listed_and_seen_to_be_filled_in() {
     }
     let overview = reader.see("/ops").await;
     assert!(
-        overview.contains("role=\"alert\"") && overview.contains("href=\"/ops/reconcile\""),
+        overview.contains("aria-label=\"Warning") && overview.contains("href=\"/ops/reconcile\""),
         "{overview}"
     );
     worker.stop().await.expect("a clean end");
@@ -165,7 +165,7 @@ async fn whoever_is_warned_on_the_overview_is_led_to_what_is_missing() {
         return;
     };
     browser.go(&format!("{}/ops", api.admin_url)).await;
-    browser.press("[role=alert] a").await;
+    browser.press("[aria-label^=Warning] a").await;
     browser
         .wait_until("document.body.innerText.includes('turn the endpoint on again')")
         .await;
