@@ -124,6 +124,15 @@ impl Envelope {
             .unwrap_or(&self.id)
     }
 
+    /// The customer it is about: the one its object belongs to, or is.
+    #[must_use]
+    pub fn customer_id(&self) -> Option<&str> {
+        let is_one = self.object_type.as_deref() == Some("customer");
+        self.customer
+            .as_deref()
+            .or(self.object_id.as_deref().filter(|_| is_one))
+    }
+
     /// Reads the envelope of a verified body.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ fn entry_of(letter: &ToReplay) -> Result<Entry, MalformedEntry> {
                 endpoint: letter.endpoint.clone(),
                 received_at_ms: letter.received_at_ms,
                 mismatch: letter.mismatch.as_deref().and_then(Mismatch::parse),
-                traceparent: None,
+                traceparent: letter.traceparent.clone(),
             };
             Ok(Entry {
                 meta,
@@ -226,6 +226,7 @@ mod tests {
             received_at_ms: 7,
             mismatch: Some("account".into()),
             is_fetched: false,
+            traceparent: None,
             body,
         }
     }

@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 use domain::{Kind, ObjectKey, Snapshot, contests, decide_all};
 use sha2::{Digest, Sha256};
 use shared::entry::Mismatch;
-use shared::envelope::CREATED_MAX;
+use shared::envelope::{CREATED_MAX, Envelope};
+use shared::trace::traceparent::is_well_formed;
 use store::{EventKey, InboxRow, ParkedRow, Readmit, Redelivery, SeenTerms, Status, Store, StoreError, Tx};
 
 use crate::item::{Fate, Item};
@@ -230,6 +231,7 @@ fn parked_row(item: &Item) -> Option<ParkedRow> {
         entry_id: item.id.to_string(),
         event_id: envelope.map(|envelope| storable(&envelope.id)),
         event_type: envelope.map(|_| storable(event_type)),
+        customer_id: envelope.and_then(Envelope::customer_id).map(storable),
         class: failure.class,
         reason: failure.reason,
         fingerprint: Failure::fingerprint(failure, event_type),
@@ -245,6 +247,10 @@ fn parked_row(item: &Item) -> Option<ParkedRow> {
             .map(|meta| meta.received_at_ms / 1_000)
             .filter(|seconds| (0..=CREATED_MAX).contains(seconds)),
         mismatch: meta.and_then(|meta| meta.mismatch).map(Mismatch::as_str),
+        // What is in Redis may be anybody's.
+        traceparent: meta
+            .and_then(|meta| meta.traceparent.clone())
+            .filter(|text| is_well_formed(text)),
     })
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct LettersQuery {
     event_type: Option<String>,
     /// Only those set aside for this reason.
     reason: Option<String>,
+    /// Only those about this customer of Stripe's, or an object of theirs.
+    customer: Option<String>,
     /// Set aside then or later, unix seconds.
     #[param(minimum = 0, maximum = 253_402_300_799_i64)]
     since: Option<i64>,
@@ -183,6 +185,8 @@ pub(crate) struct DeadJobRequest {
     event_type: Option<String>,
     /// Only those set aside for this reason.
     parked_for: Option<String>,
+    /// Only those about this customer of Stripe's, or an object of theirs; 1,000 at most.
+    customer: Option<String>,
     /// Set aside then or later, unix seconds.
     #[serde(default, deserialize_with = "whole_or_none")]
     #[schema(minimum = 0, maximum = 253_402_300_799_i64)]
@@ -257,6 +261,7 @@ impl LettersQuery {
             fingerprint: self.fingerprint.clone(),
             event_type: self.event_type.clone(),
             reason: self.reason.clone(),
+            customer: self.customer.clone(),
             since_us: microseconds(self.since)?,
             until_us: microseconds(self.until)?,
         })
@@ -272,6 +277,7 @@ impl DeadJobRequest {
             fingerprint: self.fingerprint.clone(),
             event_type: self.event_type.clone(),
             reason: self.parked_for.clone(),
+            customer: self.customer.clone(),
             since_us: microseconds(self.since)?,
             until_us: microseconds(self.until)?,
         })?;
@@ -301,7 +307,12 @@ pub(crate) fn checked(asked: Filter) -> Result<Filter, Problem> {
     if asked.ids.len() > IDS_MAX {
         return Err(Kind::INVALID.because(format!("ids: at most {IDS_MAX}")));
     }
-    let words = [&asked.fingerprint, &asked.event_type, &asked.reason];
+    let words = [
+        &asked.fingerprint,
+        &asked.event_type,
+        &asked.reason,
+        &asked.customer,
+    ];
     for text in asked.ids.iter().chain(words.into_iter().flatten()) {
         checked_id(text)?;
     }
@@ -464,7 +475,7 @@ pub(crate) async fn begin_job(
         user: None,
         subject: Some(&job.id.to_string()),
         reason: why,
-        detail: &json!({"counted": counted}),
+        detail: &json!({"counted": job.counted}),
     })
     .await?;
     tx.commit().await?;

@@ -240,7 +240,7 @@ async fn open_job(
             deed.audited(),
             &job.id.to_string(),
             why,
-            &json!({"counted": counted}),
+            &json!({"counted": job.counted}),
         ),
     )
     .await?;

@@ -19,7 +19,7 @@ pub(super) struct Options {
     #[command(flatten)]
     which: Which,
     /// Causes in place of letters, those with the most letters first
-    #[arg(long, conflicts_with_all = ["ids", "since", "until", "after"])]
+    #[arg(long, conflicts_with_all = ["ids", "customer", "since", "until", "after"])]
     groups: bool,
     /// Most lines to show
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=LIMIT_MAX))]

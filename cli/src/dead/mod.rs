@@ -93,6 +93,9 @@ struct Which {
     /// Only those set aside for this reason, such as unreadable_object
     #[arg(long, value_name = "WORD")]
     reason: Option<String>,
+    /// Only those about this customer, or an object of theirs
+    #[arg(long, value_name = "CUS")]
+    customer: Option<String>,
     /// Set aside then or later: 2026-11-21T20:00:00Z, or how long ago: 15m, 2h, 7d
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<i64>,
@@ -123,6 +126,7 @@ impl Which {
             fingerprint: self.fingerprint.clone(),
             event_type: self.event_type.clone(),
             reason: self.reason.clone(),
+            customer: self.customer.clone(),
             since_us: self.since,
             until_us: self.until,
         })
@@ -134,6 +138,7 @@ impl Which {
             || self.fingerprint.is_some()
             || self.event_type.is_some()
             || self.reason.is_some()
+            || self.customer.is_some()
             || self.since.is_some()
             || self.until.is_some()
     }

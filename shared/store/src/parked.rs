@@ -19,6 +19,8 @@ pub struct ParkedRow {
     pub event_id: Option<String>,
     /// Its type, when it is one.
     pub event_type: Option<String>,
+    /// Whose object it is about, when it says so.
+    pub customer_id: Option<String>,
     /// Who must act.
     pub class: Class,
     /// A word from a closed set.
@@ -37,6 +39,8 @@ pub struct ParkedRow {
     pub received_at: Option<i64>,
     /// Why it was not for this installation, when it was not.
     pub mismatch: Option<&'static str>,
+    /// The trace context it came with.
+    pub traceparent: Option<String>,
 }
 
 upsert! {
@@ -48,6 +52,7 @@ upsert! {
         "entry_id" "text" = row.entry_id.as_str();
         "event_id" "text" = row.event_id.as_deref();
         "event_type" "text" = row.event_type.as_deref();
+        "customer_id" "text" = row.customer_id.as_deref();
         "class" "text" = row.class.as_str();
         "reason" "text" = row.reason;
         "fingerprint" "text" = row.fingerprint.as_str();
@@ -57,6 +62,7 @@ upsert! {
         "endpoint" "text" = row.endpoint.as_deref();
         "received_at" "timestamptz" = row.received_at;
         "mismatch" "text" = row.mismatch;
+        "traceparent" "text" = row.traceparent.as_deref();
     }
 }
 

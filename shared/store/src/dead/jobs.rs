@@ -3,7 +3,8 @@
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::{Cursor, Dead, Filter, LetterState, count};
+use super::letters::Direction;
+use super::{Cursor, Dead, Filter, IDS_MAX, LetterState, count};
 use crate::{Store, StoreError};
 
 /// What is to become of letters.
@@ -110,6 +111,9 @@ pub struct Job {
     pub finished_us: Option<i64>,
 }
 
+/// An id that no letter has: for a job about none.
+const NO_LETTER: &str = "";
+
 const COLUMNS: &str = "id, deed, account, of_state, ids, fingerprint, event_type, reason,
     (extract(epoch FROM since) * 1000000)::bigint, (extract(epoch FROM until) * 1000000)::bigint, rate, why, actor,
     counted, done, failed, skipped, (extract(epoch FROM after_at) * 1000000)::bigint, after_id, state, attempts,
@@ -132,17 +136,25 @@ const CLAIM: &str = "
     RETURNING ";
 
 impl Dead<'_> {
-    /// Makes a job. A worker finds it.
+    /// Makes a job. A worker finds it. Of a customer it takes the oldest [`IDS_MAX`] letters.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn open_job(&mut self, new: NewJob<'_>) -> Result<Job, StoreError> {
         let filter = new.filter;
+        let of_customer = self.of_customer(filter).await?;
+        let counted = of_customer.as_ref().map_or(new.counted, |ids| ids.len() as u64);
+        let ids = match of_customer {
+            None => filter.ids.clone(),
+            // None named would be all.
+            Some(ids) if ids.is_empty() => vec![NO_LETTER.to_owned()],
+            Some(ids) => ids,
+        };
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{OPEN}{COLUMNS}")))
             .bind(&filter.account)
             .bind(new.deed.as_str())
             .bind(filter.state.as_str())
-            .bind(&filter.ids)
+            .bind(&ids)
             .bind(&filter.fingerprint)
             .bind(&filter.event_type)
             .bind(&filter.reason)
@@ -151,10 +163,21 @@ impl Dead<'_> {
             .bind(new.rate.map(|rate| i32::try_from(rate).unwrap_or(i32::MAX)))
             .bind(new.why)
             .bind(new.actor)
-            .bind(i64::try_from(new.counted).unwrap_or(i64::MAX))
+            .bind(i64::try_from(counted).unwrap_or(i64::MAX))
             .fetch_one(&mut *self.0)
             .await?;
         Ok(job(&row)?)
+    }
+
+    /// A customer's letters are looked up when the job is made, and named in it one by one: a job that named the customer
+    /// would be about all letters there are to a worker of an older build. `None` when no customer is named.
+    async fn of_customer(&mut self, filter: &Filter) -> Result<Option<Vec<String>>, StoreError> {
+        if filter.customer.is_none() {
+            return Ok(None);
+        }
+        let most = u32::try_from(IDS_MAX).unwrap_or(u32::MAX);
+        let letters = self.page(filter, None, most, Direction::OldestFirst).await?;
+        Ok(Some(letters.into_iter().map(|letter| letter.id).collect()))
     }
 
     /// A job, by its id.
@@ -260,6 +283,7 @@ fn job(row: &PgRow) -> Result<Job, sqlx::Error> {
             fingerprint: row.try_get(5)?,
             event_type: row.try_get(6)?,
             reason: row.try_get(7)?,
+            customer: None,
             since_us: row.try_get(8)?,
             until_us: row.try_get(9)?,
         },

@@ -84,6 +84,8 @@ pub struct Filter {
     pub event_type: Option<String>,
     /// Only those set aside for this reason.
     pub reason: Option<String>,
+    /// Only those about this customer, or an object of theirs.
+    pub customer: Option<String>,
     /// Set aside then or later.
     pub since_us: Option<i64>,
     /// Set aside before.
@@ -91,14 +93,20 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether an index leads to few letters, of whatever cause.
+    fn is_narrow(&self) -> bool {
+        !self.ids.is_empty() || self.customer.is_some()
+    }
+
     /// Whether it is about causes, of which there are few, beside letters, of which there may be a million.
     fn names_groups(&self) -> bool {
-        self.fingerprint.is_some() || self.event_type.is_some() || self.reason.is_some()
+        !self.is_narrow()
+            && (self.fingerprint.is_some() || self.event_type.is_some() || self.reason.is_some())
     }
 
     /// Whether only the letters themselves can say how many there are.
     fn names_letters(&self) -> bool {
-        !self.ids.is_empty() || self.since_us.is_some() || self.until_us.is_some()
+        self.is_narrow() || self.since_us.is_some() || self.until_us.is_some()
     }
 
     /// Conditions on a row `g` of `dead_groups`.
@@ -106,6 +114,11 @@ impl Filter {
         sql.push(" g.letters > 0 AND g.account = ")
             .push_bind(self.account.clone());
         sql.push(" AND g.state = ").push_bind(self.state.as_str());
+        self.on_cause("g", sql);
+    }
+
+    /// Conditions on the cause, which letters and their groups have both.
+    fn on_cause(&self, row: &str, sql: &mut QueryBuilder<Postgres>) {
         let words = [
             ("fingerprint", &self.fingerprint),
             ("event_type", &self.event_type),
@@ -113,15 +126,20 @@ impl Filter {
         ];
         for (column, word) in words {
             if let Some(word) = word {
-                sql.push(format!(" AND g.{column} = ")).push_bind(word.clone());
+                sql.push(format!(" AND {row}.{column} = "))
+                    .push_bind(word.clone());
             }
         }
     }
 
-    /// Conditions on a row `p` of `parked_events`, but for its cause.
+    /// Conditions on a row `p` of `parked_events`.
     fn on_letters(&self, sql: &mut QueryBuilder<Postgres>) {
         sql.push(" p.account = ").push_bind(self.account.clone());
         sql.push(" AND p.state = ").push_bind(self.state.as_str());
+        if let Some(customer) = &self.customer {
+            sql.push(" AND p.customer_id = ").push_bind(customer.clone());
+        }
+        self.on_cause("p", sql);
         self.on_ids_and_times(sql);
     }
 

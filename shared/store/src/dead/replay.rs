@@ -29,6 +29,8 @@ pub struct ToReplay {
     pub mismatch: Option<String>,
     /// Whether Stripe's API showed it, and no event.
     pub is_fetched: bool,
+    /// The trace context it came with first.
+    pub traceparent: Option<String>,
     /// What there is of it.
     pub body: Body,
 }
@@ -101,7 +103,8 @@ pub struct Progress<'a> {
 const BODIES: &str = "
     SELECT p.account, p.id, p.entry_id, coalesce(e.endpoint, p.endpoint, ''),
            (extract(epoch FROM coalesce(e.received_at, p.received_at, p.parked_at)) * 1000)::bigint, p.mismatch,
-           coalesce(e.rendering = 'fetched', false), p.event_id IS NOT NULL, p.entry, e.body
+           coalesce(e.rendering = 'fetched', false), p.event_id IS NOT NULL, p.entry, e.body,
+           p.traceparent
     FROM parked_events p
     LEFT JOIN events e ON (e.account, e.id) = (p.account, p.event_id) AND p.entry IS NULL
     WHERE p.account = $1 AND p.id = ANY($2)";
@@ -165,6 +168,7 @@ fn to_replay(row: &PgRow, parked_us: i64) -> Result<ToReplay, sqlx::Error> {
         received_at_ms: row.try_get(4)?,
         mismatch: row.try_get(5)?,
         is_fetched: row.try_get(6)?,
+        traceparent: row.try_get(10)?,
         body: if is_event {
             Body::Event(bytes)
         } else {
