@@ -1,7 +1,7 @@
 //! `tollgate bench`: what it costs, side by side with what it could cost at least, in one run on one machine.
 //!
-//! Each part is a file: [`ingest`], [`queue`], [`worker`], [`end_to_end`], [`api`], and the long ones, [`backlog`] and
-//! [`growth`]. They start our processes ([`roles`]) on private servers ([`rig`]), send what [`load`] has made
+//! Each part is a file: [`ingest`], [`queue`], [`worker`], [`end_to_end`], [`api`], and the long ones, [`backlog`], [`growth`] and
+//! [`dead_letters`]. They start our processes ([`roles`]) on private servers ([`rig`]), send what [`load`] has made
 //! beforehand, and add samples to one [`report`]. What the figures mean is in docs/benchmark.md.
 
 mod api;
@@ -9,6 +9,7 @@ mod backlog;
 mod baseline;
 mod cpu;
 mod days;
+mod dead_letters;
 mod end_to_end;
 mod generator;
 mod growth;
@@ -91,6 +92,9 @@ pub(crate) struct Options {
     /// With --growth: write the curve to this file, as SVG
     #[arg(long, value_name = "FILE", requires = "growth")]
     plot: Option<PathBuf>,
+    /// Also measure so many dead letters: finding them, and running them again
+    #[arg(long, value_name = "LETTERS", num_args = 0..=1, default_missing_value = "1000000")]
+    dead_letters: Option<usize>,
     /// What this process is when it plays a server that does less than ingest
     #[arg(long, hide = true, requires = "listen")]
     serve: Option<Work>,
@@ -106,7 +110,7 @@ enum Part {
     Worker,
     EndToEnd,
     Api,
-    /// None of the above: for --backlog or --growth alone
+    /// None of the above: for --backlog, --growth or --dead-letters alone
     None,
 }
 
@@ -224,6 +228,9 @@ fn measure(options: &Options, bench: &mut Bench<'_>) -> Outcome<()> {
         if let Some(file) = &options.plot {
             plot::write(file, &bench.curve)?;
         }
+    }
+    if let Some(letters) = options.dead_letters {
+        dead_letters::run(bench, letters)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 mod copies;
 mod ledger;
+mod letters;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 pub use copies::Original;
 pub use ledger::{Direct, user};
+pub use letters::Tally;
 
 use crate::{Store, StoreError};
 

@@ -21,13 +21,13 @@ pub(super) const PACKAGE: &str = "credits_1000";
 pub(in crate::bench) const API_KEY: &str = "sk_test_bench";
 
 /// Makes requests of an application, which asks for all of its users.
-pub(super) struct Maker {
+pub(in crate::bench) struct Maker {
     address: SocketAddr,
     token: String,
 }
 
 impl Maker {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(in crate::bench) fn new(address: SocketAddr) -> Self {
         let token = Token {
             iss: ISSUER,
             aud: AUDIENCE,
@@ -43,10 +43,13 @@ impl Maker {
 
     /// "May this user do that?"
     pub(super) fn state(&self, number: usize) -> Bytes {
-        let (user, address, token) = (user(number), self.address, &self.token);
+        self.get(&format!("/v1/users/{}/subscription-state", user(number)))
+    }
+
+    pub(in crate::bench) fn get(&self, path: &str) -> Bytes {
+        let (address, token) = (self.address, &self.token);
         Bytes::from(format!(
-            "GET /v1/users/{user}/subscription-state HTTP/1.1\r\nhost: {address}\r\n\
-             authorization: Bearer {token}\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\r\n"
         ))
     }
 
