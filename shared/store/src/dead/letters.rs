@@ -1,5 +1,6 @@
-//! Finding dead letters. A list by cause reads a few rows of each cause that fits and merges them; every other one reads
-//! an index in order. Neither ever reads more than the page, whatever there is.
+//! Finding dead letters. A list by cause reads a page of keys of each cause that fits, merges them, and looks up the rows of
+//! one page; every other one reads an index in order. What a list reads follows from the page and the number of causes, and
+//! not from how many letters there are. Jobs may also go past letters that do not fit: see [`Common`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -118,6 +119,9 @@ impl Direction {
     }
 }
 
+/// How much more it costs to pass a letter than to merge one: its row is read, and not only its key.
+const PASSED_COSTS: u64 = 4;
+
 const COLUMNS: &str = "p.account, p.id, p.event_type, p.class, p.reason, p.fingerprint, p.detail, p.state, p.deliveries,
     p.replays, (extract(epoch FROM p.parked_at) * 1000000)::bigint, (extract(epoch FROM p.changed_at) * 1000000)::bigint";
 
@@ -146,13 +150,20 @@ impl Dead<'_> {
         direction: Direction,
     ) -> Result<Vec<Letter>, StoreError> {
         let mut sql = QueryBuilder::<Postgres>::new(format!("SELECT {COLUMNS} FROM "));
-        if filter.names_groups() {
-            sql.push("dead_groups g CROSS JOIN LATERAL (SELECT * FROM parked_events p WHERE ");
+        let merges = filter.names_groups()
+            && (direction == Direction::NewestFirst || !self.common(filter).await?.is_worth_passing());
+        if merges {
+            sql.push(
+                "(SELECT p.account, p.id FROM dead_groups g
+                  CROSS JOIN LATERAL (SELECT p.account, p.id, p.parked_at FROM parked_events p WHERE ",
+            );
             sql.push(OF_GROUP);
             filter.on_ids_and_times(&mut sql);
             push_page(&mut sql, after, limit, direction);
             sql.push(") AS p WHERE");
             filter.on_groups(&mut sql);
+            sql.push(direction.order()).push_bind(i64::from(limit));
+            sql.push(") AS page JOIN parked_events p USING (account, id)");
             sql.push(direction.order()).push_bind(i64::from(limit));
         } else {
             sql.push("parked_events p WHERE");
@@ -161,6 +172,24 @@ impl Dead<'_> {
         }
         let rows = sql.build().fetch_all(&mut *self.0).await?;
         Ok(rows.iter().map(letter).collect::<Result<_, _>>()?)
+    }
+
+    /// How common the causes of a filter are.
+    async fn common(&mut self, filter: &Filter) -> Result<Common, StoreError> {
+        let mut sql = QueryBuilder::<Postgres>::new(
+            "SELECT count(*), coalesce(sum(g.letters), 0)::bigint, coalesce((SELECT sum(o.letters) FROM dead_groups o
+                    WHERE (o.account, o.state) = (",
+        );
+        sql.push_bind(filter.account.clone()).push(", ");
+        sql.push_bind(filter.state.as_str());
+        sql.push(")), 0)::bigint FROM dead_groups g WHERE");
+        filter.on_groups(&mut sql);
+        let row = sql.build().fetch_one(&mut *self.0).await?;
+        Ok(Common {
+            causes: count(&row, 0)?,
+            letters: count(&row, 1)?,
+            of: count(&row, 2)?,
+        })
     }
 
     /// One letter, by its id.
@@ -232,6 +261,25 @@ impl Dead<'_> {
     }
 }
 
+/// Causes that fit, the letters with these, and all letters in that state.
+#[derive(Debug, Clone, Copy)]
+struct Common {
+    causes: u64,
+    letters: u64,
+    of: u64,
+}
+
+impl Common {
+    /// Whether a job does better to go through all letters in order and pass those that do not fit. It passes each once,
+    /// however many portions it takes; merging reads a portion of every cause each time. A list may have to pass a million
+    /// for its first page, so it never does.
+    fn is_worth_passing(self) -> bool {
+        // Each cost is that of a letter that is found.
+        let (passing, merging) = (self.of.saturating_mul(PASSED_COSTS), self.causes);
+        passing < merging.saturating_mul(self.letters)
+    }
+}
+
 fn push_page(sql: &mut QueryBuilder<Postgres>, after: Option<&Cursor>, limit: u32, direction: Direction) {
     if let Some(after) = after {
         super::push_time(sql.push(direction.after()), after.at_us);
@@ -274,6 +322,16 @@ fn group(row: &PgRow) -> Result<Group, sqlx::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_common_causes_are_not_merged_again_and_again() {
+        let is_worth_passing = |causes, letters, of| Common { causes, letters, of }.is_worth_passing();
+        assert!(is_worth_passing(150, 950_000, 1_000_000));
+        assert!(is_worth_passing(50, 400_000, 1_000_000));
+        assert!(!is_worth_passing(1, 1_000_000, 1_000_000), "one is in order");
+        assert!(!is_worth_passing(150, 150, 1_000_000), "rare");
+        assert!(!is_worth_passing(0, 0, 0));
+    }
 
     #[test]
     fn the_end_of_a_page_is_read_as_it_is_written() {
