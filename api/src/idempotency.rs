@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
+use shared::trace;
 use store::api::{Actor, Answer, Begun, RequestKey};
 
 use crate::app::App;
@@ -61,7 +62,10 @@ pub(crate) async fn once(
         key: &key,
         fingerprint: &fingerprint,
     };
-    match app.store.begin_request(named, LEASE).await? {
+    let looking = trace::step(trace::Kind::Client, "idempotency key");
+    let begun = app.store.begin_request(named, LEASE).await?;
+    drop(looking);
+    match begun {
         Begun::New => {}
         Begun::Answered(answer) => return Ok(replay(answer)),
         Begun::Running => return Err(Problem::from(Kind::RUNNING).retry_after(Duration::from_secs(1))),

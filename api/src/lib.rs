@@ -42,6 +42,7 @@ mod state;
 mod stripe;
 mod switch;
 mod throttle;
+mod trace;
 
 pub use auth::{Token, TokenKey};
 pub use config::{ApiConfig, SETTINGS};

@@ -7,12 +7,13 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use shared::trace::traceparent::{TRACEPARENT, trace_id};
+use shared::trace::traceparent::{of_request, trace_id};
 
 use crate::caller::AskedAs;
 use crate::idempotency::REPLAYED;
 use crate::meters::{NO_ROUTE, duration};
 use crate::problem::{Kind, Problem, ProblemCode};
+use crate::trace::TraceId;
 
 /// Longest a request may take; shorter than the lease of `idempotency`.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,7 +29,9 @@ pub(crate) async fn observe(path: Option<MatchedPath>, request: Request, next: N
     let id = shared::unique::word();
     let method = method(request.method());
     let route = path.as_ref().map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
-    let trace = trace_of(&request);
+    let trace = of_request(request.headers())
+        .and_then(trace_id)
+        .map(str::to_owned);
     let began = Instant::now();
     let mut response = match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
@@ -66,19 +69,13 @@ fn line(
         role = extensions.get::<AskedAs>().map(|asked| asked.0.as_str()),
         replayed = response.headers().contains_key(REPLAYED),
         took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        trace_id = trace,
+        trace_id = extensions.get::<TraceId>().map(|id| id.0.as_str()).or(trace),
         "request"
     );
 }
 
-/// The trace that the application asks within.
-fn trace_of(request: &Request) -> Option<String> {
-    let text = request.headers().get(TRACEPARENT)?.to_str().ok()?;
-    trace_id(text).map(str::to_owned)
-}
-
 /// A closed set: clients may invent methods.
-fn method(method: &axum::http::Method) -> &'static str {
+pub(crate) fn method(method: &axum::http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "POST" => "POST",

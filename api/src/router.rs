@@ -20,6 +20,7 @@ use crate::routes::{
     portal, refunds, reservations, resyncs, state, subscription, switches, teams,
 };
 use crate::throttle::throttle;
+use crate::trace::traced;
 
 /// Everything that needs a token.
 fn routes() -> OpenApiRouter<App> {
@@ -86,6 +87,7 @@ pub(crate) fn router(app: App) -> Router {
     routes
         .route_layer(from_fn_with_state(app.clone(), once))
         .route_layer(from_fn_with_state(app.clone(), throttle))
+        .route_layer(from_fn(traced))
         .route_layer(from_fn_with_state(app.clone(), authenticate))
         .route("/openapi.json", get(docs::openapi_json))
         .route("/docs", get(docs::page))

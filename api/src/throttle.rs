@@ -5,6 +5,7 @@ use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 use shared::limiter::Rate;
+use shared::trace::{self, Kind as SpanKind};
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -32,7 +33,10 @@ pub(crate) async fn throttle(
     if let Some(rate) = rate(caller.0.role, request.method(), route) {
         let whom = format!("{}:{}:{}", app.account, caller.0.role.as_str(), caller.0.subject);
         let what = format!("{}:{route}", request.method());
-        match app.limiter.take(&what, &whom, rate).await {
+        let counting = trace::step(SpanKind::Client, "rate");
+        let taken = app.limiter.take(&what, &whom, rate).await;
+        drop(counting);
+        match taken {
             Ok(Ok(())) => {}
             Ok(Err(wait)) => {
                 metrics::counter!(THROTTLED).increment(1);

@@ -4,7 +4,7 @@
 use hyper::HeaderMap;
 use shared::entry::Entry;
 use shared::envelope::Envelope;
-use shared::trace::traceparent::{TRACEPARENT, is_well_formed};
+use shared::trace::traceparent::of_request;
 use shared::trace::{Kind, Span, begin};
 
 use crate::refusal::Refusal;
@@ -24,7 +24,7 @@ struct Spans {
 impl Traced {
     /// Begins when the request did, which nobody asks for while tracing is off.
     pub(crate) fn begin(headers: &HeaderMap, envelope: &Envelope, began_ms: impl FnOnce() -> i64) -> Self {
-        let parent = parent(headers);
+        let parent = of_request(headers).map(str::to_owned);
         let spans = shared::trace::is_on()
             .then(|| Spans::begin(parent.as_deref(), envelope, began_ms()))
             .flatten();
@@ -73,30 +73,5 @@ impl Spans {
             message.set("stripe.event.type", envelope.event_type.clone());
         }
         Some(Self { request, message })
-    }
-}
-
-/// The request's trace context when there is exactly one and it is well formed; tracing must never be a
-/// reason to refuse an event.
-fn parent(headers: &HeaderMap) -> Option<String> {
-    let mut values = headers.get_all(TRACEPARENT).iter();
-    let text = values.next()?.to_str().ok()?;
-    (values.next().is_none() && is_well_formed(text)).then(|| text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_are_none() {
-        let mut headers = HeaderMap::new();
-        let value: hyper::header::HeaderValue = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-            .parse()
-            .expect("a header value");
-        headers.append(TRACEPARENT, value.clone());
-        assert!(parent(&headers).is_some());
-        headers.append(TRACEPARENT, value);
-        assert_eq!(parent(&headers), None);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use shared::clock::Clock;
 use shared::unique;
 use store::dead::{Cursor, Deed, Job, Outcome, Progress};
 use store::{Store, StoreError};
@@ -123,6 +124,7 @@ impl Replayer {
 
     /// One transaction: run again, note what became of each, move the job on.
     async fn commit(&self, job: &Job, lease: &str, batch: &[Candidate]) -> Result<Verdict, StoreError> {
+        let began_ms = Clock::system().unix_ms();
         let mut tx = self.store.begin().await?;
         let tried = AssertUnwindSafe(attempt(&mut tx, &job.filter, batch, self.store.can_ask()));
         let tried = match tried.catch_unwind().await {
@@ -155,6 +157,8 @@ impl Replayer {
         report::replayed(
             &tried.items,
             &tried.outcomes.into_iter().flatten().collect::<Vec<_>>(),
+            job.id,
+            began_ms,
         );
         Ok(Verdict::Committed)
     }

@@ -7,6 +7,7 @@ use domain::credits::{Problem, Target};
 use domain::silence::Verdict;
 use metrics::{counter, gauge, histogram};
 use shared::admin::Readiness;
+use shared::clock::Clock;
 use shared::queue::{Pause, QueueError};
 use store::check::{LedgerGauges, RULES, Violation};
 use store::coverage::Coverage;
@@ -287,9 +288,11 @@ pub(crate) fn refetched(items: &[Item], fates: &[Fate]) {
     }
 }
 
-/// Dead letters were run again.
-pub(crate) fn replayed(items: &[Item], outcomes: &[store::dead::Outcome]) {
+/// Dead letters were run again by a job. Work on them began at `began_ms`.
+pub(crate) fn replayed(items: &[Item], outcomes: &[store::dead::Outcome], job: i64, began_ms: i64) {
+    let now_ms = Clock::system().unix_ms();
     for (item, outcome) in items.iter().zip(outcomes) {
+        told::replay(item, job, *outcome, began_ms, now_ms);
         counter!(meters::REPLAYED, "outcome" => outcome.as_str()).increment(1);
         if let (store::dead::Outcome::Parked, Reading::Park(failure)) = (outcome, &item.reading) {
             parked(item, failure);

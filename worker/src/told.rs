@@ -68,6 +68,33 @@ pub(crate) fn span(item: &Item, outcome: Outcome, began_ms: i64, now_ms: i64, ba
     span.end_at(now_ms);
 }
 
+/// The span of an event that was run again: a trace of its own, which points at the one that it came with.
+pub(crate) fn replay(item: &Item, job: i64, outcome: store::dead::Outcome, began_ms: i64, now_ms: i64) {
+    let Some(entry) = item.entry().filter(|_| trace::is_on()) else {
+        return;
+    };
+    let origin = entry.meta.traceparent.as_deref();
+    let Some(mut span) = trace::begin_again(Kind::Consumer, "replay events", origin, began_ms) else {
+        return;
+    };
+    if !span.is_recording() {
+        return;
+    }
+    span.set("messaging.system", "postgresql");
+    span.set("messaging.destination.name", "dead letters");
+    span.set("messaging.operation.name", "replay");
+    span.set("messaging.operation.type", "process");
+    span.set("messaging.message.id", entry.meta.envelope.id.clone());
+    span.set("stripe.event.type", entry.meta.envelope.event_type.clone());
+    span.set("tollgate.job", job);
+    span.set("tollgate.outcome", outcome.as_str());
+    span.set("tollgate.attempts", i64::from(item.deliveries));
+    if let (store::dead::Outcome::Parked, Reading::Park(failure)) = (outcome, &item.reading) {
+        span.failed(failure.reason);
+    }
+    span.end_at(now_ms);
+}
+
 fn reason(item: &Item) -> Option<&'static str> {
     match &item.reading {
         Reading::Snapshot(_) => None,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::trace::carried;
 use store::StoreError;
 use store::api::{Actor, Intent, IntentKind};
 use stripe_api::{Deed, Detail, Write, WriteError};
@@ -21,7 +22,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Carries out a claimed intent, whether or not somebody still waits for it.
 pub(super) async fn detached(app: &App, actor: &Actor, intent: Intent) -> Result<Done, Problem> {
     let (app, actor) = (app.clone(), actor.clone());
-    let sending = tokio::spawn(async move { send(&app, &actor, &intent).await });
+    let sending = tokio::spawn(carried(async move { send(&app, &actor, &intent).await }));
     sending.await.unwrap_or_else(|_| Err(Kind::INTERNAL.into()))
 }
 

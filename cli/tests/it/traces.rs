@@ -1,5 +1,8 @@
-//! Traces, seen by a collector: one trace from the request to the commit; none unless asked for; and nothing waits for a
-//! collector that is away.
+//! Traces, seen by a collector: one trace from the request to the commit, and one from a request of an application to Stripe;
+//! none unless asked for; and nothing waits for a collector that is away.
+
+mod api;
+mod replay;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -5,14 +5,17 @@
 //! what a log may not hold, a trace cannot either. See docs/adr/0025 and docs/logs-and-traces.md.
 
 mod export;
+mod here;
 mod settings;
 pub mod traceparent;
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{
-    Span as _, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider as _,
+    Link, Span as _, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::Resource;
@@ -21,6 +24,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use export::{Flusher, Queue};
 
 pub use export::{METRICS, QUEUE_SPANS_MAX};
+pub use here::{call, carried, step, within};
 pub(crate) use settings::SETTINGS;
 pub use settings::Settings;
 
@@ -43,6 +47,10 @@ pub enum Kind {
     Producer,
     /// A message that was taken out of a queue and worked on.
     Consumer,
+    /// A request of ours to somebody else.
+    Client,
+    /// A part of something of ours.
+    Internal,
 }
 
 /// Starts sending spans, from this runtime and for as long as it lives. A second call does nothing.
@@ -86,7 +94,12 @@ pub fn is_on() -> bool {
 
 /// Begins a span that follows `parent`, a `traceparent` of another process, or begins a trace. Nothing while tracing is off.
 #[must_use]
-pub fn begin(kind: Kind, name: &'static str, parent: Option<&str>, began_ms: i64) -> Option<Span> {
+pub fn begin(
+    kind: Kind,
+    name: impl Into<Cow<'static, str>>,
+    parent: Option<&str>,
+    began_ms: i64,
+) -> Option<Span> {
     let tracing = TRACING.get()?;
     let context = match parent.and_then(traceparent::read) {
         Some(parent) => Context::new().with_remote_span_context(parent),
@@ -94,6 +107,19 @@ pub fn begin(kind: Kind, name: &'static str, parent: Option<&str>, began_ms: i64
     };
     let builder = tracing.tracer.span_builder(name).with_start_time(at(began_ms));
     Some(Span::build(tracing, kind, builder, &context))
+}
+
+/// Begins a trace of its own that points at `origin`, a `traceparent` of long ago, when that was sampled.
+#[must_use]
+pub fn begin_again(kind: Kind, name: &'static str, origin: Option<&str>, began_ms: i64) -> Option<Span> {
+    let tracing = TRACING.get()?;
+    let origin = origin
+        .and_then(traceparent::read)
+        .filter(opentelemetry::trace::SpanContext::is_sampled);
+    let links = origin.into_iter().map(Link::with_context).collect();
+    let builder = tracing.tracer.span_builder(name).with_links(links);
+    let builder = builder.with_start_time(at(began_ms));
+    Some(Span::build(tracing, kind, builder, &Context::new()))
 }
 
 /// A span. It ends when it is dropped.
@@ -105,6 +131,8 @@ impl Span {
             Kind::Server => SpanKind::Server,
             Kind::Producer => SpanKind::Producer,
             Kind::Consumer => SpanKind::Consumer,
+            Kind::Client => SpanKind::Client,
+            Kind::Internal => SpanKind::Internal,
         });
         Self(tracing.tracer.build_with_context(builder, parent))
     }
@@ -116,6 +144,10 @@ impl Span {
         let parent = Context::new().with_remote_span_context(self.0.span_context().clone());
         let builder = tracing.tracer.span_builder(name);
         Some(Self::build(tracing, kind, builder, &parent))
+    }
+
+    fn context(&self) -> &opentelemetry::trace::SpanContext {
+        self.0.span_context()
     }
 
     /// What whoever goes on elsewhere has to know.
@@ -144,6 +176,12 @@ impl Span {
     /// Ends it at another time than now.
     pub fn end_at(mut self, ended_ms: i64) {
         self.0.end_with_timestamp(at(ended_ms));
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Span").field(&self.traceparent()).finish()
     }
 }
 

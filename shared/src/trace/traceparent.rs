@@ -1,5 +1,6 @@
 //! W3C trace context, as text: it travels in a header and in a queue entry.
 
+use hyper::HeaderMap;
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
 /// The header, and the name everywhere else.
@@ -13,6 +14,14 @@ const VERSION_RESERVED: &str = "ff";
 #[must_use]
 pub fn is_well_formed(text: &str) -> bool {
     parts(text).is_some()
+}
+
+/// That of a request, when there is exactly one and it is well formed; tracing must never be a reason to refuse anything.
+#[must_use]
+pub fn of_request(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let text = values.next()?.to_str().ok()?;
+    (values.next().is_none() && is_well_formed(text)).then_some(text)
 }
 
 /// The trace it belongs to, for logs; whatever is not well formed belongs to none.
@@ -72,6 +81,16 @@ mod tests {
             assert!(!is_well_formed(bad), "{bad}");
             assert_eq!((trace_id(bad), read(bad)), (None, None), "{bad}");
         }
+    }
+
+    #[test]
+    fn two_are_none() {
+        let mut headers = HeaderMap::new();
+        let value = hyper::header::HeaderValue::from_static(GOOD);
+        headers.append(TRACEPARENT, value.clone());
+        assert_eq!(of_request(&headers), Some(GOOD));
+        headers.append(TRACEPARENT, value);
+        assert_eq!(of_request(&headers), None);
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Budgeted {
         let mut tried = 1;
         loop {
             self.granted(request).await?;
-            let error = match self.client.attempt(request).await {
+            let error = match self.client.attempt(request, tried).await {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => error,
             };
@@ -147,6 +147,7 @@ impl Budgeted {
     }
 
     async fn granted(&self, request: &Request) -> Result<(), FetchError> {
+        let _waiting = shared::trace::step(shared::trace::Kind::Internal, "budget");
         let turn = self.budget.acquire(
             request.account(),
             request.endpoint(),

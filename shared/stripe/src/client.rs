@@ -23,6 +23,7 @@ use crate::object::ObjectRef;
 use crate::request::{PaymentsOf, Request};
 use crate::settings::{Mode, SecretKey, Settings, SettingsError};
 use crate::telemetry;
+use crate::trace::Traced;
 
 /// The version of Stripe's API we speak: the one this release of async-stripe is made from, so that its typed
 /// requests and answers fit too.
@@ -56,6 +57,8 @@ struct Inner {
     http: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
     key: SecretKey,
     base: String,
+    /// Of the base.
+    host: String,
     timeout: Duration,
     clock: Clock,
 }
@@ -84,6 +87,7 @@ impl Client {
         Ok(Self(Arc::new(Inner {
             http,
             key: settings.key,
+            host: host(&base).to_owned(),
             base,
             timeout: settings.timeout,
             clock,
@@ -134,7 +138,7 @@ impl Client {
     pub async fn ask(&self, request: &Request) -> Result<Fetched, FetchError> {
         let mut tried = 1;
         loop {
-            let error = match self.attempt(request).await {
+            let error = match self.attempt(request, tried).await {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => error,
             };
@@ -146,14 +150,17 @@ impl Client {
         }
     }
 
-    /// Sends it once.
-    pub(crate) async fn attempt(&self, request: &Request) -> Result<Fetched, FetchError> {
+    /// Sends it once; `tried` counts how often that is, this time included.
+    pub(crate) async fn attempt(&self, request: &Request, tried: u32) -> Result<Fetched, FetchError> {
         let start = Instant::now();
         let timeout = request.timeout.unwrap_or(self.0.timeout);
-        let result = match tokio::time::timeout(timeout, Box::pin(self.exchange(request, start))).await {
+        let mut traced = Traced::begin(request, tried, &self.0.host);
+        let exchange = Box::pin(self.exchange(request, start, &mut traced));
+        let result = match tokio::time::timeout(timeout, exchange).await {
             Ok(result) => result,
             Err(_) => Err(transient("no answer in time")),
         };
+        traced.end(&result);
         telemetry::attempt(request.endpoint, &result, start.elapsed());
         if let Err(error) = &result {
             tracing::debug!(kind = request.endpoint.as_str(), %error, "Stripe's API");
@@ -161,7 +168,12 @@ impl Client {
         result
     }
 
-    async fn exchange(&self, request: &Request, start: Instant) -> Result<Fetched, FetchError> {
+    async fn exchange(
+        &self,
+        request: &Request,
+        start: Instant,
+        traced: &mut Traced,
+    ) -> Result<Fetched, FetchError> {
         let message = self.message(request)?;
         let asked_at = self.0.clock.unix_seconds();
         let response = self.0.http.request(message).await.map_err(|error| {
@@ -174,6 +186,7 @@ impl Client {
         let took = start.elapsed();
         let facts = Facts::read(response.headers());
         let status = response.status();
+        traced.answered(status.as_u16());
         let as_of = as_of(facts.date, took).unwrap_or(asked_at);
         let body = read(response).await?;
         if !status.is_success() {
@@ -220,6 +233,16 @@ impl StripeClient for Client {
 
     async fn execute(&self, request: CustomizedStripeRequest) -> Result<Bytes, FetchError> {
         Ok(self.ask(&request.try_into()?).await?.body)
+    }
+}
+
+/// Whom an address asks, without the port.
+fn host(base: &str) -> &str {
+    let authority = base.split_once("://").map_or(base, |(_, rest)| rest);
+    match authority.rsplit_once(':') {
+        // Within brackets, colons are an IPv6 address's own.
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
     }
 }
 
@@ -272,6 +295,13 @@ pub(crate) fn noise() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_host_is_told_without_the_rest() {
+        assert_eq!(host("https://api.stripe.com"), "api.stripe.com");
+        assert_eq!(host("http://127.0.0.1:4242"), "127.0.0.1");
+        assert_eq!(host("http://[::1]"), "[::1]");
+    }
 
     #[test]
     fn as_of_is_rounded_down() {

@@ -25,6 +25,7 @@ mod object;
 mod request;
 mod settings;
 mod telemetry;
+mod trace;
 mod write_error;
 mod writes;
 

@@ -204,6 +204,14 @@ impl Request {
         self.account.as_deref()
     }
 
+    pub(crate) fn method_name(&self) -> &'static str {
+        match self.method {
+            StripeMethod::Get => "GET",
+            StripeMethod::Post => "POST",
+            StripeMethod::Delete => "DELETE",
+        }
+    }
+
     /// The endpoint whose limit it counts against.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {

@@ -110,7 +110,7 @@ fn requests(kind: Endpoint, outcome: &'static str) -> Counter {
     counter!(REQUESTS, "kind" => kind.as_str(), "outcome" => outcome)
 }
 
-fn outcome_of(error: &FetchError) -> &'static str {
+pub(crate) fn outcome_of(error: &FetchError) -> &'static str {
     match error {
         FetchError::Gone(_) => "gone",
         FetchError::RateLimited { .. } => "rate_limited",

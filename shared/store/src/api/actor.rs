@@ -1,5 +1,6 @@
 //! Who asks, and transactions that only see what they may.
 
+use shared::trace::{self, Kind, Span};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, Row};
 
@@ -82,6 +83,8 @@ pub enum RoleProblem {
 pub struct ActingTx {
     pub(super) tx: Tx,
     pub(super) actor: Actor,
+    /// From asking for a connection to the end of the transaction.
+    span: Option<Span>,
 }
 
 impl Store {
@@ -132,6 +135,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when no connection can be had.
     pub async fn begin_as(&self, actor: &Actor) -> Result<ActingTx, StoreError> {
+        let mut span = trace::step(Kind::Client, "transaction");
+        if let Some(span) = &mut span {
+            span.set("db.system.name", "postgresql");
+        }
         let mut tx = self.begin().await?;
         // Local to the transaction: a connection that goes back to the pool is nobody's again.
         sqlx::query(
@@ -149,6 +156,7 @@ impl Store {
         Ok(ActingTx {
             tx,
             actor: actor.clone(),
+            span,
         })
     }
 
@@ -177,7 +185,12 @@ impl ActingTx {
     /// # Errors
     /// [`StoreError`]; the outcome is then unknown.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await
+        let Self { tx, mut span, .. } = self;
+        let committed = tx.commit().await;
+        if let (Some(span), Err(error)) = (&mut span, &committed) {
+            span.failed(error.class().as_str());
+        }
+        committed
     }
 
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
