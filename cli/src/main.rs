@@ -20,6 +20,7 @@ mod own;
 mod queue;
 mod reckon;
 mod reconcile;
+mod replay;
 mod scale_hint;
 mod simulate;
 mod state;
@@ -116,6 +117,9 @@ enum Command {
     /// Compare Stripe's list of events with what is here, and fill in what is not
     #[command(after_help = reconcile::HELP)]
     Reconcile(reconcile::Options),
+    /// Write what stored events are about once more, as this build reads them
+    #[command(after_help = replay::HELP)]
+    Replay(replay::Options),
     /// Mark everything, so that workers reckon all effects anew
     #[command(after_help = reckon::HELP)]
     Reckon(reckon::Options),
@@ -161,6 +165,7 @@ fn main() -> ExitCode {
         Command::ScaleHint(options) => scale_hint::main(&options),
         Command::Reconcile(options) => reconcile::main(&options),
         Command::Reckon(options) => reckon::main(&options),
+        Command::Replay(options) => replay::main(&options),
         Command::Idle(options) => idle::main(&options),
         Command::Bench(options) => bench::main(&options),
         Command::Chaos(options) => chaos::main(&options),

@@ -22,6 +22,7 @@ mod news;
 pub mod park;
 mod pause;
 pub mod read;
+pub mod reapply;
 pub mod reckon;
 mod reckoner;
 pub mod reconcile;

@@ -209,7 +209,7 @@ fn redelivery<'a>((item, fate): (&'a Item, &Fate)) -> Option<Redelivery<'a>> {
     })
 }
 
-fn seen_terms(snapshot: &Snapshot) -> impl Iterator<Item = SeenTerms<'_>> {
+pub(crate) fn seen_terms(snapshot: &Snapshot) -> impl Iterator<Item = SeenTerms<'_>> {
     snapshot.object.terms().into_iter().map(|terms| SeenTerms {
         account: &snapshot.key.account,
         seen_at: snapshot.version.created,

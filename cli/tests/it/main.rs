@@ -32,6 +32,7 @@ mod races;
 mod reckon;
 mod reconcile;
 mod refetch;
+mod replay;
 mod reporting;
 mod scale_hint;
 mod scenarios;
