@@ -153,15 +153,16 @@ impl Dead<'_> {
         let merges = filter.names_groups()
             && (direction == Direction::NewestFirst || !self.common(filter).await?.is_worth_passing());
         if merges {
+            // A page of so many letters has letters of as many causes at most: those whose first ones come first.
             sql.push(
-                "(SELECT p.account, p.id FROM dead_groups g
-                  CROSS JOIN LATERAL (SELECT p.account, p.id, p.parked_at FROM parked_events p WHERE ",
+                "(SELECT p.account, p.id FROM (SELECT g.account, g.state, g.fingerprint FROM dead_groups g",
             );
-            sql.push(OF_GROUP);
-            filter.on_ids_and_times(&mut sql);
-            push_page(&mut sql, after, limit, direction);
-            sql.push(") AS p WHERE");
+            filter.push_of_group(&mut sql, after, 1, direction);
+            sql.push(" WHERE");
             filter.on_groups(&mut sql);
+            sql.push(direction.order()).push_bind(i64::from(limit));
+            sql.push(") AS g");
+            filter.push_of_group(&mut sql, after, limit, direction);
             sql.push(direction.order()).push_bind(i64::from(limit));
             sql.push(") AS page JOIN parked_events p USING (account, id)");
             sql.push(direction.order()).push_bind(i64::from(limit));
@@ -277,6 +278,23 @@ impl Common {
         // Each cost is that of a letter that is found.
         let (passing, merging) = (self.of.saturating_mul(PASSED_COSTS), self.causes);
         passing < merging.saturating_mul(self.letters)
+    }
+}
+
+impl Filter {
+    /// Joins the first letters `p` of each group `g`: their keys, which are all in the index.
+    fn push_of_group(
+        &self,
+        sql: &mut QueryBuilder<Postgres>,
+        after: Option<&Cursor>,
+        limit: u32,
+        direction: Direction,
+    ) {
+        sql.push(" CROSS JOIN LATERAL (SELECT p.account, p.id, p.parked_at FROM parked_events p WHERE ");
+        sql.push(OF_GROUP);
+        self.on_ids_and_times(sql);
+        push_page(sql, after, limit, direction);
+        sql.push(") AS p");
     }
 }
 
