@@ -8,6 +8,7 @@
 //! | `POST webhooks` with `hold` | withholds events from now on, or sends those that were withheld |
 //! | `POST webhooks` with `lose` (0.0 to 1.0), and `seed` | that share of events is answered by somebody else, and does not arrive |
 //! | `GET webhooks` | how many events are withheld, and which were lost |
+//! | `POST events/forget` | all events so far are gone, as those older than 30 days are |
 //! | `POST disputes` with `payment_intent`, and `amount` or `inquiry` | the bank disputes a payment |
 //! | `POST disputes/:id` with `status` | the bank decides: `won`, `lost` or `warning_closed` |
 //! | `POST refunds/:id/fail` | the bank could not deliver a refund |
@@ -78,6 +79,10 @@ fn act(inner: &Inner, method: &Method, words: &[&str], form: &Part<'_>) -> Read<
             json!({"held": shop.post.held()})
         }
         ("GET", ["webhooks"]) => json!({"held": shop.post.held(), "lost": shop.lost_webhooks()}),
+        ("POST", ["events", "forget"]) => {
+            shop.forget_events();
+            json!({})
+        }
         ("POST", ["disputes"]) => dispute(shop, form)?,
         ("POST", ["disputes", id]) => decide(shop, id, form)?,
         ("POST", ["refunds", id, "fail"]) => fail_refund(shop, id)?,

@@ -175,6 +175,12 @@ impl Shop {
         self.post.lost()
     }
 
+    /// All events so far are gone, as though they were older than Stripe keeps them. A second passes.
+    pub fn forget_events(&mut self) {
+        self.advance(1);
+        self.model.forget_before(self.now());
+    }
+
     /// Objects by kind.
     #[must_use]
     pub fn counts(&self) -> Counts {
