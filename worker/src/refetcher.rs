@@ -18,6 +18,7 @@ use crate::refetch;
 use crate::report;
 use crate::resync;
 use crate::transact::transact;
+use crate::whole::{PAGES_MAX, retrieve, whole};
 
 /// Requests claimed at a time.
 const CLAIMED_MAX: u32 = 32;
@@ -33,8 +34,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const REFUSED_WAIT_SECONDS: i64 = 60;
 /// Longest wait of a request for its turn; it is claimed meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Pages read of one list: 10,000 rows.
-const PAGES_MAX: usize = 100;
 /// Objects of a list that take effect in one transaction.
 const TOGETHER_MAX: usize = 256;
 
@@ -198,16 +197,7 @@ impl Refetcher {
         }
         let id = due.key.id.clone();
         let object = ObjectRef { account, kind, id };
-        let fetched = self.stripe.retrieve(&object).await?;
-        Ok(vec![self.whole(&object, fetched).await?])
-    }
-
-    /// The object with everything of it that Stripe only began to show.
-    async fn whole(&self, object: &ObjectRef, fetched: Fetched) -> Result<Fetched, FetchError> {
-        if object.kind == Retrievable::Invoice && refetch::lacks_lines(&fetched.body) {
-            return self.with_all_lines(object, fetched).await;
-        }
-        Ok(fetched)
+        Ok(vec![retrieve(&self.stripe, &object).await?])
     }
 
     /// All objects of a kind that a customer or a charge has.
@@ -232,35 +222,13 @@ impl Refetcher {
                     kind,
                     id: refetch::id_of(&body).unwrap_or_default(),
                 };
-                fetched.push(self.whole(&object, Fetched { body, as_of }).await?);
+                fetched.push(whole(&self.stripe, &object, Fetched { body, as_of }).await?);
             }
             if !page.has_more {
                 break;
             }
         }
         Ok(fetched)
-    }
-
-    /// The invoice with every line: Stripe puts only the first ones into it.
-    async fn with_all_lines(&self, invoice: &ObjectRef, fetched: Fetched) -> Result<Fetched, FetchError> {
-        let mut lines = Vec::new();
-        let mut after: Option<String> = None;
-        for _ in 0..PAGES_MAX {
-            let account = invoice.account.as_deref();
-            let page = self
-                .stripe
-                .list_invoice_lines(account, &invoice.id, after.as_deref())
-                .await?;
-            after = page.items.last().and_then(|body| refetch::id_of(body));
-            lines.extend(page.items);
-            if !page.has_more {
-                break;
-            }
-        }
-        Ok(Fetched {
-            body: refetch::put_lines(&fetched.body, &lines).unwrap_or(fetched.body),
-            as_of: fetched.as_of,
-        })
     }
 
     /// All links of a payment intent to invoices. None at all is an answer, too.
