@@ -58,6 +58,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(resyncs::resync))
         .routes(routes!(coverage::coverage))
         .routes(routes!(coverage::holes))
+        .routes(routes!(coverage::differences))
         .routes(routes!(failures::payment_failures))
         .routes(routes!(analytics::purchases))
         .routes(routes!(analytics::subscriptions))

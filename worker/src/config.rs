@@ -51,6 +51,7 @@ pub const SETTINGS: &[Setting] = &[
     settings::EVERY_SETTING,
     settings::GRACE_SETTING,
     settings::SILENCE_SETTING,
+    settings::OBJECTS_SETTING,
     settings::ACCOUNTS_SETTING,
     settings::STRIPE_ACCOUNT_SETTING,
     settings::ENDPOINT_SETTING,

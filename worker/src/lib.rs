@@ -33,6 +33,7 @@ pub mod replay;
 mod replayer;
 mod report;
 pub mod resync;
+mod sampler;
 mod scribe;
 pub mod shards;
 mod share;
@@ -44,6 +45,7 @@ pub mod view;
 pub mod waiting;
 mod watchdog;
 mod watcher;
+pub mod whole;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -71,6 +73,7 @@ use reconcile::{Comparer, Mender};
 use reconciler::Reconciler;
 use refetcher::{PATIENCE, Refetcher};
 use replayer::Replayer;
+use sampler::Sampler;
 use scribe::Scribe;
 use sweeper::Sweeper;
 use tokio::task::JoinSet;
@@ -221,6 +224,21 @@ fn reconciler(config: &WorkerConfig, pipeline: &Pipeline) -> Result<Option<Recon
     }))
 }
 
+/// Who compares objects with Stripe's, when that is wanted and there is a key.
+fn sampler(config: &WorkerConfig, pipeline: &Pipeline) -> Result<Option<Sampler>, WorkerError> {
+    let (Some(settings), true) = (config.stripe.clone(), config.reconcile.is_sampling()) else {
+        return Ok(None);
+    };
+    let (common, clock) = (&config.common, pipeline.clock.clone());
+    let store = pipeline.store.clone();
+    Ok(Some(Sampler {
+        comparer: Comparer::new(common, settings, &config.reconcile, store, clock.clone())?,
+        settings: config.reconcile.clone(),
+        clock,
+        marked: Arc::clone(&pipeline.marked),
+    }))
+}
+
 /// What runs beside the events and is waited for: who reckons and asks Stripe until `reckoner_stop`, and who carries out
 /// jobs until the role is asked to stop, for what is cut off in mid-way looks like a death.
 fn spawn_background(
@@ -276,6 +294,12 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> Result<JoinSet<
         let stop = pipeline.stop.clone();
         periodic.spawn(again("reconciling", move || reconciler.clone().run(stop.clone())));
     }
+    if let Some(sampler) = sampler(config, pipeline)? {
+        let stop = pipeline.stop.clone();
+        periodic.spawn(again("comparing objects", move || {
+            sampler.clone().run(stop.clone())
+        }));
+    }
     let stop = pipeline.stop.clone();
     periodic.spawn(again("sweeping", move || sweeper.clone().run(stop.clone())));
     let (store, stop) = (pipeline.store.clone(), pipeline.stop.clone());
@@ -292,7 +316,9 @@ fn spawn_periodic(config: &WorkerConfig, pipeline: &Pipeline) -> Result<JoinSet<
         store: pipeline.store.clone(),
     };
     let stop = pipeline.stop.clone();
-    periodic.spawn(again("writing down deeds", move || scribe.clone().run(stop.clone())));
+    periodic.spawn(again("writing down deeds", move || {
+        scribe.clone().run(stop.clone())
+    }));
     Ok(periodic)
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::State;
 use domain::credits::{Problem, TransferKind};
+use domain::sample::{Finding, Walk};
 use domain::silence::Verdict;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use shared::metric::{FINE_SECONDS, Label, Metric, WAIT_SECONDS, WORK_SECONDS};
@@ -41,6 +42,8 @@ pub(crate) const COVERAGE_LAG: &str = "tollgate_coverage_lag_seconds";
 pub(crate) const COVERAGE_HOLES: &str = "tollgate_coverage_holes";
 pub(crate) const RECONCILE_AGE: &str = "tollgate_reconcile_age_seconds";
 pub(crate) const RECONCILED: &str = "tollgate_reconciled_events_total";
+pub(crate) const OBJECTS_COMPARED: &str = "tollgate_objects_compared_total";
+pub(crate) const OBJECT_DIFFERENCES: &str = "tollgate_object_differences_total";
 pub(crate) const DELIVERY_VERDICTS: &str = "tollgate_delivery_verdicts";
 pub(crate) const RECKON_DURATION: &str = "tollgate_reckon_duration_seconds";
 pub(crate) const RECKONED: &str = "tollgate_reckoned_subjects_total";
@@ -66,6 +69,8 @@ pub(crate) const EVENTS_BYTES: &str = "tollgate_db_events_bytes";
 pub(crate) const OUTCOMES: [&str; 4] = ["applied", "ignored", "parked", "duplicate"];
 /// What can become of asking Stripe for an object.
 const REFETCHED: [&str; 3] = ["answered", "given_up", "refused"];
+/// Stripe's answer is none, or not what was asked for.
+pub(crate) const UNREADABLE: &str = "unreadable";
 /// What is not one of Stripe's objects, and drifts nevertheless.
 pub(crate) const SUBSCRIPTION_STATUS: &str = "subscription_status";
 /// Stripe's words, and what is none of them.
@@ -212,6 +217,21 @@ pub const METRICS: &[Metric] = &[
         RECONCILED,
         "Events of Stripe's list that were missing, and those that were put into the queue for that.",
         &[Label::of("outcome", || vec!["missing", "queued"])],
+    ),
+    Metric::counter(
+        OBJECTS_COMPARED,
+        "Objects that were compared with Stripe's, by what was found.",
+        &[Label::of("finding", || {
+            let findings = Finding::ALL.map(Finding::as_str);
+            findings.into_iter().chain([UNREADABLE]).collect()
+        })],
+    ),
+    Metric::counter(
+        OBJECT_DIFFERENCES,
+        "Objects that are not as Stripe has them though no event says so, each once until it is settled, by kind.",
+        &[Label::of("kind", || {
+            Walk::ALL[1..].iter().map(|walk| walk.kind().as_str()).collect()
+        })],
     ),
     Metric::gauge(
         DELIVERY_VERDICTS,

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use domain::ObjectKey;
 use domain::credits::{Problem, Target};
+use domain::sample::{Finding, Look};
 use domain::silence::Verdict;
 use metrics::{counter, gauge, histogram};
 use shared::admin::Readiness;
@@ -343,6 +345,28 @@ pub(crate) fn not_compared(account: &str, trouble: &Trouble) {
             "Stripe's list of events is not compared, trying again: {trouble}"
         ),
     }
+}
+
+/// An object was compared with Stripe's; without a finding, Stripe's cannot be read.
+pub(crate) fn compared(finding: Option<Finding>) {
+    let finding = finding.map_or(meters::UNREADABLE, Finding::as_str);
+    counter!(meters::OBJECTS_COMPARED, "finding" => finding).increment(1);
+}
+
+/// An object is not as Stripe has it, though no event says so. Members are named, and never shown.
+pub(crate) fn differs(key: &ObjectKey, look: &Look, is_new: bool) {
+    if !is_new {
+        return;
+    }
+    counter!(meters::OBJECT_DIFFERENCES, "kind" => key.kind.as_str()).increment(1);
+    tracing::warn!(
+        account = key.account,
+        kind = key.kind.as_str(),
+        object = key.id,
+        is_gone = look.is_gone,
+        members = look.told().join(" "),
+        "not as Stripe has it, and no event says so"
+    );
 }
 
 /// How far all accounts are: of what is late the latest is shown.

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use store::coverage::{HoleFilter, HoleState};
+use store::samples::{Differing, Sampled};
 use utoipa::{IntoParams, ToSchema};
 
 use super::credits::limit;
@@ -46,10 +47,18 @@ pub(crate) struct Coverage {
     parked: i64,
     /// Why the last round did not end well.
     last_error: Option<String>,
+    /// When a sample of our objects was last compared with Stripe's.
+    objects_compared_at: Option<i64>,
+    /// Objects in that sample.
+    objects_compared: i64,
+    /// When every subscription that has not ended had had its turn.
+    subscriptions_compared_at: Option<i64>,
+    /// Objects that are not as Stripe has them though no event says so, and not mended.
+    differing: i64,
 }
 
-impl From<store::coverage::Coverage> for Coverage {
-    fn from(it: store::coverage::Coverage) -> Self {
+impl Coverage {
+    fn new(it: store::coverage::Coverage, sampled: Sampled) -> Self {
         Self {
             covered_until: it.covered_until,
             looked_until: it.looked_until,
@@ -65,6 +74,10 @@ impl From<store::coverage::Coverage> for Coverage {
             queued: it.queued,
             parked: it.parked,
             last_error: it.last_error,
+            objects_compared_at: sampled.sampled_at,
+            objects_compared: sampled.compared,
+            subscriptions_compared_at: sampled.living_lap_at,
+            differing: sampled.differing,
         }
     }
 }
@@ -142,8 +155,9 @@ pub(crate) async fn coverage(State(app): State<App>, caller: Caller) -> Result<J
     caller.require_admin()?;
     let mut tx = app.store.begin_as(&caller.0).await?;
     let found = tx.coverage().await?;
+    let sampled = tx.sampled().await?;
     tx.commit().await?;
-    Ok(Json(found.ok_or(Kind::NOT_FOUND)?.into()))
+    Ok(Json(Coverage::new(found.ok_or(Kind::NOT_FOUND)?, sampled)))
 }
 
 /// Events that Stripe had and we had not, those found last first
@@ -175,4 +189,78 @@ pub(crate) async fn holes(
     let (rows, next) = page(rows, limit, |row| (row.found_at, &row.event_id));
     let holes = rows.into_iter().map(Hole::from).collect();
     Ok(Json(Holes { holes, next }))
+}
+
+/// Which differences.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct DifferencesQuery {
+    /// Where an earlier page ended.
+    after: Option<String>,
+    /// Entries, 1 to 200; 50 when absent.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// Differences, those found last first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Differences {
+    /// Those found last first.
+    differences: Vec<Difference>,
+    /// Hand it back as `after` for the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// An object that was not as Stripe had it though no event said so. Times are unix seconds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Difference {
+    /// Such as `subscription`.
+    kind: String,
+    /// The object's id.
+    object_id: String,
+    /// Whether Stripe does not have it any more.
+    gone: bool,
+    /// What differed, by name: columns of its table, and tables of its parts.
+    #[schema(example = json!(["status"]))]
+    members: Vec<String>,
+    /// When it was found.
+    found_at: i64,
+    /// Since when it is as Stripe has it.
+    settled_at: Option<i64>,
+}
+
+impl From<Differing> for Difference {
+    fn from(it: Differing) -> Self {
+        Self {
+            kind: it.kind,
+            object_id: it.object_id,
+            gone: it.is_gone,
+            members: it.members,
+            found_at: it.found_at,
+            settled_at: it.settled_at,
+        }
+    }
+}
+
+/// Objects that were not as Stripe had them though no event said so, those found last first
+///
+/// A worker compares a sample of all objects again and again. Also those that were mended since.
+#[utoipa::path(
+    get, path = "/v1/admin/coverage/differences", tag = "admin", params(DifferencesQuery),
+    responses((status = OK, body = Differences))
+)]
+pub(crate) async fn differences(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<DifferencesQuery>,
+) -> Result<Json<Differences>, Problem> {
+    caller.require_admin()?;
+    let limit = limit(query.limit)?;
+    let before = cursor(query.after.as_deref())?.map(|(id, _)| id);
+    let mut tx = app.store.begin_as(&caller.0).await?;
+    let rows = tx.differences(before, limit + 1).await?;
+    tx.commit().await?;
+    let (rows, next) = page(rows, limit, |row| (row.id, &row.object_id));
+    let differences = rows.into_iter().map(Difference::from).collect();
+    Ok(Json(Differences { differences, next }))
 }

@@ -15,6 +15,7 @@ mod order;
 mod permission;
 mod policy;
 mod refetch;
+pub mod sample;
 pub mod silence;
 mod standing;
 

@@ -28,6 +28,7 @@ mod projections;
 pub mod reckon;
 mod refetches;
 mod resyncs;
+pub mod samples;
 mod schema;
 mod sizes;
 mod spare;
@@ -63,6 +64,7 @@ pub use meters::{METRICS, retried};
 pub use outbox::OutboxRow;
 pub use parked::ParkedRow;
 pub use patience::{ATTEMPT_MAX, in_time, within};
+pub use projections::Difference;
 pub use reckon::{
     ExpiredGrant, Id, PostedTransfer, SourceFacts, SourceKey, Subjects, SubscriptionFacts, SubscriptionRow,
     UserChange,

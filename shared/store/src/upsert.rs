@@ -11,17 +11,27 @@ pub(crate) type Column = (&'static str, &'static str);
 /// but `timestamptz` travels as unix seconds and `jsonb` as text.
 pub(crate) fn insert_from_arrays(table: &str, columns: &[Column]) -> String {
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    format!(
+        "INSERT INTO {table} ({}) {}",
+        names.join(", "),
+        rows_from_arrays(columns)
+    )
+}
+
+/// `SELECT .. FROM unnest(..)`: the rows that the arrays are.
+pub(crate) fn rows_from_arrays(columns: &[Column]) -> String {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
     let parameters: Vec<String> = columns
         .iter()
         .enumerate()
         .map(|(i, (_, kind))| format!("${}::{}[]", i + 1, wire_type(kind)))
         .collect();
     let values: Vec<String> = columns.iter().map(|(name, kind)| from_wire(name, kind)).collect();
-    let names = names.join(", ");
     format!(
-        "INSERT INTO {table} ({names}) SELECT {} FROM unnest({}) AS rows ({names})",
+        "SELECT {} FROM unnest({}) AS rows ({})",
         values.join(", "),
-        parameters.join(", ")
+        parameters.join(", "),
+        names.join(", ")
     )
 }
 
@@ -106,38 +116,6 @@ macro_rules! upsert {
     };
 }
 pub(crate) use upsert;
-
-/// Declares `async fn NAME(connection, rows: &[ROW], owners)`, which lets the owners have these rows and no others, in
-/// one statement.
-macro_rules! replace {
-    (
-        $(#[$doc:meta])*
-        fn $name:ident($row:ident: &$row_type:ty) into $table:literal key $key:literal {
-            $($column:literal $kind:literal = $value:expr;)+
-        }
-    ) => {
-        $(#[$doc])*
-        pub(crate) async fn $name<'a>(
-            connection: &mut sqlx::PgConnection,
-            rows: &[$row_type],
-            owners: impl Iterator<Item = &'a domain::ObjectKey>,
-        ) -> Result<(), sqlx::Error> {
-            static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-                crate::upsert::replace_from_arrays($table, $key, &[$(($column, $kind)),+])
-            });
-            let (accounts, owners): (Vec<&str>, Vec<&str>) =
-                owners.map(|key| (key.account.as_str(), key.id.as_str())).unzip();
-            if owners.is_empty() {
-                return Ok(());
-            }
-            let query = sqlx::query(sqlx::AssertSqlSafe(SQL.as_str()));
-            $(let query = query.bind(rows.iter().map(|$row| $value).collect::<Vec<_>>());)+
-            query.bind(accounts).bind(owners).execute(connection).await?;
-            Ok(())
-        }
-    };
-}
-pub(crate) use replace;
 
 #[cfg(test)]
 mod tests {

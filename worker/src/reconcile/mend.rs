@@ -11,7 +11,7 @@ use stripe_api::FetchError;
 use super::{Comparer, Listed, Trouble};
 
 /// Entries that may wait in the queue while more are put there; live traffic goes first.
-const BACKLOG_MAX: u64 = 1_000;
+pub(crate) const BACKLOG_MAX: u64 = 1_000;
 /// How long to wait for the queue to become shorter.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often to look whether it has.

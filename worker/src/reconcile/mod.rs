@@ -6,6 +6,7 @@ mod endpoints;
 mod listed;
 mod mend;
 mod pass;
+mod sample;
 pub mod settings;
 mod span;
 
@@ -20,8 +21,10 @@ use stripe_api::{Budget, Budgeted, Client, FetchError, Mode, Priority};
 
 pub use endpoints::Ours;
 pub use listed::Listed;
+pub(crate) use mend::BACKLOG_MAX;
 pub use mend::Mender;
 pub use pass::Pass;
+pub(crate) use sample::Sample;
 pub use span::{KEPT_SECONDS, OVERLAP_SECONDS, span};
 pub use stripe_api::{EventSpan as Span, Settings as StripeSettings, read_settings as read_stripe};
 
@@ -110,6 +113,14 @@ impl Comparer {
         };
         check(&found, known, self.expected.as_deref())?;
         Ok(found)
+    }
+
+    /// Whether no more than so many entries wait in the queue: live traffic goes first.
+    ///
+    /// # Errors
+    /// [`Trouble::Queue`].
+    pub async fn is_calm(&mut self, most: u64, now_ms: i64) -> Result<bool, Trouble> {
+        Ok(self.probe.depth(now_ms).await?.entries <= most)
     }
 
     /// Our endpoint, as Stripe knows it.

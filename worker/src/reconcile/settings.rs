@@ -8,6 +8,7 @@ const RECONCILE: &str = "TOLLGATE_RECONCILE";
 const EVERY: &str = "TOLLGATE_RECONCILE_SECONDS";
 const GRACE: &str = "TOLLGATE_RECONCILE_GRACE_SECONDS";
 const SILENCE: &str = "TOLLGATE_RECONCILE_SILENCE_SECONDS";
+const OBJECTS: &str = "TOLLGATE_RECONCILE_OBJECTS";
 const ACCOUNTS: &str = "TOLLGATE_RECONCILE_ACCOUNTS";
 const STRIPE_ACCOUNT: &str = "TOLLGATE_STRIPE_ACCOUNT";
 const ENDPOINT: &str = "TOLLGATE_STRIPE_ENDPOINT";
@@ -18,6 +19,10 @@ const EVERY_SECONDS: u64 = 60;
 const GRACE_SECONDS: u64 = 120;
 /// Of events that did not arrive, until that is a silence, seconds.
 const SILENCE_SECONDS: u64 = 600;
+/// Objects compared with Stripe's between two looks at the list: less than one a second.
+const SAMPLE: u64 = 40;
+/// Most of them.
+const SAMPLE_MAX: u64 = 1_000;
 /// Longest of each: an hour.
 const SECONDS_MAX: u64 = 3_600;
 /// Most connected accounts that are compared: each takes some requests a round.
@@ -42,6 +47,11 @@ pub(crate) const SILENCE_SETTING: Setting = Setting {
     name: SILENCE,
     default: "600",
     about: "seconds of events of which none arrived, after which that is an alarm, 1 to 3600",
+};
+pub(crate) const OBJECTS_SETTING: Setting = Setting {
+    name: OBJECTS,
+    default: "40",
+    about: "objects that are compared with Stripe's in each TOLLGATE_RECONCILE_SECONDS, 0 to 1000: of each kind one at least, and none at all with 0",
 };
 pub(crate) const ACCOUNTS_SETTING: Setting = Setting {
     name: ACCOUNTS,
@@ -81,6 +91,8 @@ pub struct ReconcileSettings {
     pub grace: i64,
     /// `TOLLGATE_RECONCILE_SILENCE_SECONDS`.
     pub silence: i64,
+    /// `TOLLGATE_RECONCILE_OBJECTS`.
+    pub sample: u32,
     /// Empty for the platform, and `TOLLGATE_RECONCILE_ACCOUNTS`.
     pub accounts: Vec<String>,
     /// `TOLLGATE_STRIPE_ACCOUNT`.
@@ -107,13 +119,15 @@ impl ReconcileSettings {
             seconds(GRACE, GRACE_SECONDS, 0),
             seconds(SILENCE, SILENCE_SECONDS, 1),
         );
-        let own = [RECONCILE, EVERY, GRACE, SILENCE, ACCOUNTS];
+        let sample = reader.number(OBJECTS, SAMPLE, 0, SAMPLE_MAX);
+        let own = [RECONCILE, EVERY, GRACE, SILENCE, OBJECTS, ACCOUNTS];
         reader.refuse_unknown(RECONCILE, &own);
         Self {
             deed: reader.choice(RECONCILE, &words),
             every: Duration::from_secs(every),
             grace,
             silence,
+            sample: u32::try_from(sample).unwrap_or(u32::MAX),
             accounts: accounts(reader),
             stripe_account: account(reader),
             endpoint: reader.env().get(ENDPOINT).map(str::to_owned),
@@ -124,6 +138,12 @@ impl ReconcileSettings {
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.deed != Deed::Off
+    }
+
+    /// Whether objects are compared, too.
+    #[must_use]
+    pub fn is_sampling(&self) -> bool {
+        self.is_on() && self.sample > 0
     }
 }
 
@@ -178,8 +198,9 @@ mod tests {
             (STRIPE_ACCOUNT, "shop"),
             (RECONCILE, "maybe"),
             (EVERY, "0"),
+            (OBJECTS, "1001"),
             ("TOLLGATE_RECONCILE_SECOND", "1"),
         ];
-        assert_eq!(read(&wrong).err(), Some(5));
+        assert_eq!(read(&wrong).err(), Some(6));
     }
 }

@@ -2,6 +2,7 @@
 //! reason.
 
 mod command;
+mod objects;
 mod report;
 mod silence;
 
@@ -24,6 +25,8 @@ pub struct Town {
     pub rig: Rig,
     pub stripe: Api,
     pub url: String,
+    /// A price by the month.
+    pub plan: String,
     _ingest: DropGuard,
 }
 
@@ -41,7 +44,7 @@ impl Town {
     pub async fn open() -> Self {
         let rig = Rig::new().await;
         let (ingest_url, stop) = ingest(&rig).await;
-        let (mut stripe, url, _) = stripe::serve(ApiVersion::V2026_10_28Endive, Limits::NONE).await;
+        let (mut stripe, url, catalogue) = stripe::serve(ApiVersion::V2026_10_28Endive, Limits::NONE).await;
         let secret = Secret::new(SECRET).expect("usable");
         let mut webhooks = Webhooks::new(&ingest_url, vec![secret]);
         // Ingest may not be ready for the first.
@@ -51,6 +54,7 @@ impl Town {
             rig,
             stripe,
             url,
+            plan: catalogue.pro.id,
             _ingest: stop,
         }
     }

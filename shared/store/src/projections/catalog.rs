@@ -3,11 +3,11 @@
 use domain::objects::{Price, Product};
 
 use super::Row;
-use crate::upsert::upsert;
+use super::columns::projection;
 
-upsert! {
-    /// Writes products.
-    fn write_products(row: &Row<Product>) into "products" key "account, id" {
+projection! {
+    /// Products.
+    fn apply_products(row: &Row<Product>) into "products" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;
@@ -23,9 +23,9 @@ upsert! {
     }
 }
 
-upsert! {
-    /// Writes prices.
-    fn write_prices(row: &Row<Price>) into "prices" key "account, id" {
+projection! {
+    /// Prices.
+    fn apply_prices(row: &Row<Price>) into "prices" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;

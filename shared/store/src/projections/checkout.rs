@@ -3,11 +3,11 @@
 use domain::objects::CheckoutSession;
 
 use super::Row;
-use crate::upsert::upsert;
+use super::columns::projection;
 
-upsert! {
-    /// Writes Checkout sessions.
-    fn write(row: &Row<CheckoutSession>) into "checkout_sessions" key "account, id" {
+projection! {
+    /// Checkout sessions.
+    fn apply(row: &Row<CheckoutSession>) into "checkout_sessions" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;

@@ -3,11 +3,11 @@
 use domain::objects::Customer;
 
 use super::Row;
-use crate::upsert::upsert;
+use super::columns::projection;
 
-upsert! {
-    /// Writes customers.
-    fn write(row: &Row<Customer>) into "customers" key "account, id" {
+projection! {
+    /// Customers.
+    fn apply(row: &Row<Customer>) into "customers" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;

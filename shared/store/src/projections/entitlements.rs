@@ -3,22 +3,25 @@
 use domain::objects::{Entitlement, EntitlementSummary};
 use sqlx::PgConnection;
 
+use super::columns::{Deed, Found, part, projection};
 use super::{Part, Row, parts};
-use crate::upsert::{replace, upsert};
 
-/// Writes summaries; a customer's entitlements become the set in the summary, which may be the first page only.
-pub(crate) async fn write(
+/// Summaries; a customer's entitlements become the set in the summary, which may be the first page only.
+pub(crate) async fn apply(
     connection: &mut PgConnection,
     rows: &[Row<EntitlementSummary>],
-) -> Result<(), sqlx::Error> {
-    write_summaries(connection, rows).await?;
+    deed: Deed,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let mut found = apply_summaries(connection, rows, deed).await?;
     let parts = parts(rows, |object| &object.entitlements);
-    write_entitlements(connection, &parts, rows.iter().map(|row| &row.head.key)).await
+    let owners = rows.iter().map(|row| &row.head.key);
+    found.extend(apply_entitlements(connection, &parts, owners, deed).await?);
+    Ok(found)
 }
 
-upsert! {
-    /// Writes the summaries themselves.
-    fn write_summaries(row: &Row<EntitlementSummary>) into "entitlement_summaries" key "account, id" {
+projection! {
+    /// The summaries themselves.
+    fn apply_summaries(row: &Row<EntitlementSummary>) into "entitlement_summaries" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;
@@ -28,9 +31,9 @@ upsert! {
     }
 }
 
-replace! {
-    /// Writes the entitlements.
-    fn write_entitlements(row: &Part<'_, Entitlement>) into "entitlements" key "account, customer_id, id" {
+part! {
+    /// The entitlements.
+    fn apply_entitlements(row: &Part<'_, Entitlement>) into "entitlements" key "account, customer_id, id" {
         "account" "text" = row.of.account.as_str();
         "customer_id" "text" = row.of.id.as_str();
         "id" "text" = row.part.id.as_str();

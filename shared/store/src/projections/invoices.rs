@@ -3,19 +3,25 @@
 use domain::objects::{Invoice, InvoiceLine, InvoicePayment};
 use sqlx::PgConnection;
 
+use super::columns::{Deed, Found, part, projection};
 use super::{Part, Row, parts};
-use crate::upsert::{replace, upsert};
 
-/// Writes invoices; their lines become the set in the snapshot, which may be the first page only.
-pub(crate) async fn write(connection: &mut PgConnection, rows: &[Row<Invoice>]) -> Result<(), sqlx::Error> {
-    write_invoices(connection, rows).await?;
+/// Invoices; their lines become the set in the snapshot, which may be the first page only.
+pub(crate) async fn apply(
+    connection: &mut PgConnection,
+    rows: &[Row<Invoice>],
+    deed: Deed,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let mut found = apply_invoices(connection, rows, deed).await?;
     let parts = parts(rows, |object| &object.lines);
-    write_lines(connection, &parts, rows.iter().map(|row| &row.head.key)).await
+    let owners = rows.iter().map(|row| &row.head.key);
+    found.extend(apply_lines(connection, &parts, owners, deed).await?);
+    Ok(found)
 }
 
-upsert! {
-    /// Writes the invoices themselves.
-    fn write_invoices(row: &Row<Invoice>) into "invoices" key "account, id" {
+projection! {
+    /// The invoices themselves.
+    fn apply_invoices(row: &Row<Invoice>) into "invoices" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;
@@ -48,9 +54,9 @@ upsert! {
     }
 }
 
-replace! {
-    /// Writes their lines.
-    fn write_lines(row: &Part<'_, InvoiceLine>) into "invoice_lines" key "account, invoice_id, id" {
+part! {
+    /// Their lines.
+    fn apply_lines(row: &Part<'_, InvoiceLine>) into "invoice_lines" key "account, invoice_id, id" {
         "account" "text" = row.of.account.as_str();
         "invoice_id" "text" = row.of.id.as_str();
         "id" "text" = row.part.id.as_str();
@@ -69,9 +75,9 @@ replace! {
     }
 }
 
-upsert! {
-    /// Writes the payments of invoices.
-    fn write_payments(row: &Row<InvoicePayment>) into "invoice_payments" key "account, id" {
+projection! {
+    /// The payments of invoices.
+    fn apply_payments(row: &Row<InvoicePayment>) into "invoice_payments" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;

@@ -3,18 +3,23 @@
 
 mod catalog;
 mod checkout;
+mod columns;
 mod customers;
 mod entitlements;
 mod invoices;
 mod payments;
 mod subscriptions;
 
+use std::collections::BTreeMap;
+
 use domain::objects::{
     Charge, CheckoutSession, Customer, Dispute, EntitlementSummary, Invoice, InvoicePayment, PaymentIntent,
     Price, Product, Refund, Subscription,
 };
-use domain::{Object, ObjectKey, Snapshot, Version};
+use domain::{Kind, Object, ObjectKey, Snapshot, Version};
 use sqlx::PgConnection;
+
+use columns::{Deed, Found};
 
 /// What all projections have in common.
 struct Head {
@@ -133,21 +138,103 @@ impl Batch {
     }
 }
 
+/// How an object, as somebody shows it, compares with what is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Which object.
+    pub key: ObjectKey,
+    /// The event whose snapshot is held, and its `created`; `None` when none is.
+    pub held: Option<(String, i64)>,
+    /// Columns and tables of parts that are others, by name; none when nothing differs.
+    pub members: Vec<String>,
+}
+
 /// Writes a batch of standing snapshots, one statement per table. Their objects are locked, so no order
 /// between tables is needed.
 pub(crate) async fn write(connection: &mut PgConnection, changes: Vec<Snapshot>) -> Result<(), sqlx::Error> {
-    let mut batch = Batch::default();
-    changes.into_iter().for_each(|change| batch.push(change));
-    customers::write(connection, &batch.customers).await?;
-    subscriptions::write(connection, &batch.subscriptions).await?;
-    invoices::write(connection, &batch.invoices).await?;
-    invoices::write_payments(connection, &batch.invoice_payments).await?;
-    payments::write_payment_intents(connection, &batch.payment_intents).await?;
-    payments::write_charges(connection, &batch.charges).await?;
-    payments::write_refunds(connection, &batch.refunds).await?;
-    payments::write_disputes(connection, &batch.disputes).await?;
-    checkout::write(connection, &batch.checkout_sessions).await?;
-    catalog::write_products(connection, &batch.products).await?;
-    catalog::write_prices(connection, &batch.prices).await?;
-    entitlements::write(connection, &batch.entitlement_summaries).await
+    apply(connection, changes, Deed::Write).await?;
+    Ok(())
+}
+
+/// Compares snapshots with what is held, each object once: in key order, whether it differs or not. Nothing is locked.
+pub(crate) async fn compare(
+    connection: &mut PgConnection,
+    snapshots: Vec<Snapshot>,
+) -> Result<Vec<Difference>, sqlx::Error> {
+    let mut compared: BTreeMap<ObjectKey, Difference> = BTreeMap::new();
+    for (kind, found) in apply(connection, snapshots, Deed::Compare).await? {
+        let key = ObjectKey {
+            account: found.account,
+            kind,
+            id: found.id,
+        };
+        let difference = compared.entry(key.clone()).or_insert(Difference {
+            key,
+            held: None,
+            members: Vec::new(),
+        });
+        difference.held = difference.held.take().or(found.held);
+        difference.members.extend(found.members);
+    }
+    Ok(compared.into_values().collect())
+}
+
+async fn apply(
+    connection: &mut PgConnection,
+    snapshots: Vec<Snapshot>,
+    deed: Deed,
+) -> Result<Vec<(Kind, Found)>, sqlx::Error> {
+    let mut it = Batch::default();
+    snapshots.into_iter().for_each(|snapshot| it.push(snapshot));
+    let mut all = Vec::new();
+    let mut add = |kind: Kind, found: Vec<Found>| all.extend(found.into_iter().map(|found| (kind, found)));
+    add(
+        Kind::Customer,
+        customers::apply(connection, &it.customers, deed).await?,
+    );
+    add(
+        Kind::Subscription,
+        subscriptions::apply(connection, &it.subscriptions, deed).await?,
+    );
+    add(
+        Kind::Invoice,
+        invoices::apply(connection, &it.invoices, deed).await?,
+    );
+    add(
+        Kind::InvoicePayment,
+        invoices::apply_payments(connection, &it.invoice_payments, deed).await?,
+    );
+    add(
+        Kind::PaymentIntent,
+        payments::apply_payment_intents(connection, &it.payment_intents, deed).await?,
+    );
+    add(
+        Kind::Charge,
+        payments::apply_charges(connection, &it.charges, deed).await?,
+    );
+    add(
+        Kind::Refund,
+        payments::apply_refunds(connection, &it.refunds, deed).await?,
+    );
+    add(
+        Kind::Dispute,
+        payments::apply_disputes(connection, &it.disputes, deed).await?,
+    );
+    add(
+        Kind::CheckoutSession,
+        checkout::apply(connection, &it.checkout_sessions, deed).await?,
+    );
+    add(
+        Kind::Product,
+        catalog::apply_products(connection, &it.products, deed).await?,
+    );
+    add(
+        Kind::Price,
+        catalog::apply_prices(connection, &it.prices, deed).await?,
+    );
+    add(
+        Kind::EntitlementSummary,
+        entitlements::apply(connection, &it.entitlement_summaries, deed).await?,
+    );
+    Ok(all)
 }

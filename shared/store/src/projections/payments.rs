@@ -3,11 +3,11 @@
 use domain::objects::{Charge, Dispute, PaymentIntent, Refund};
 
 use super::Row;
-use crate::upsert::upsert;
+use super::columns::projection;
 
-upsert! {
-    /// Writes payment intents.
-    fn write_payment_intents(row: &Row<PaymentIntent>) into "payment_intents" key "account, id" {
+projection! {
+    /// Payment intents.
+    fn apply_payment_intents(row: &Row<PaymentIntent>) into "payment_intents" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;
@@ -31,9 +31,9 @@ upsert! {
     }
 }
 
-upsert! {
-    /// Writes charges.
-    fn write_charges(row: &Row<Charge>) into "charges" key "account, id" {
+projection! {
+    /// Charges.
+    fn apply_charges(row: &Row<Charge>) into "charges" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;
@@ -59,9 +59,9 @@ upsert! {
     }
 }
 
-upsert! {
-    /// Writes refunds.
-    fn write_refunds(row: &Row<Refund>) into "refunds" key "account, id" {
+projection! {
+    /// Refunds.
+    fn apply_refunds(row: &Row<Refund>) into "refunds" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;
@@ -79,9 +79,9 @@ upsert! {
     }
 }
 
-upsert! {
-    /// Writes disputes.
-    fn write_disputes(row: &Row<Dispute>) into "disputes" key "account, id" {
+projection! {
+    /// Disputes.
+    fn apply_disputes(row: &Row<Dispute>) into "disputes" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;

@@ -3,22 +3,25 @@
 use domain::objects::{Subscription, SubscriptionItem};
 use sqlx::PgConnection;
 
+use super::columns::{Deed, Found, part, projection};
 use super::{Part, Row, parts};
-use crate::upsert::{replace, upsert};
 
-/// Writes subscriptions; their items become the set in the snapshot, which may be the first page only.
-pub(crate) async fn write(
+/// Subscriptions; their items become the set in the snapshot, which may be the first page only.
+pub(crate) async fn apply(
     connection: &mut PgConnection,
     rows: &[Row<Subscription>],
-) -> Result<(), sqlx::Error> {
-    write_subscriptions(connection, rows).await?;
+    deed: Deed,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let mut found = apply_subscriptions(connection, rows, deed).await?;
     let parts = parts(rows, |object| &object.items);
-    write_items(connection, &parts, rows.iter().map(|row| &row.head.key)).await
+    let owners = rows.iter().map(|row| &row.head.key);
+    found.extend(apply_items(connection, &parts, owners, deed).await?);
+    Ok(found)
 }
 
-upsert! {
-    /// Writes the subscriptions themselves.
-    fn write_subscriptions(row: &Row<Subscription>) into "subscriptions" key "account, id" {
+projection! {
+    /// The subscriptions themselves.
+    fn apply_subscriptions(row: &Row<Subscription>) into "subscriptions" key "account, id" {
         "account" "text" = row.head.key.account.as_str();
         "id" "text" = row.head.key.id.as_str();
         "livemode" "boolean" = row.head.livemode;
@@ -46,9 +49,9 @@ upsert! {
     }
 }
 
-replace! {
-    /// Writes their items.
-    fn write_items(row: &Part<'_, SubscriptionItem>) into "subscription_items" key "account, subscription_id, id" {
+part! {
+    /// Their items.
+    fn apply_items(row: &Part<'_, SubscriptionItem>) into "subscription_items" key "account, subscription_id, id" {
         "account" "text" = row.of.account.as_str();
         "subscription_id" "text" = row.of.id.as_str();
         "id" "text" = row.part.id.as_str();
