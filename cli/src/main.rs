@@ -1,5 +1,6 @@
 //! `tollgate`: every role, and everything an operator needs. Without a subcommand it is `tollgate dev`.
 
+mod backfill;
 mod bench;
 mod catalog;
 mod chaos;
@@ -120,6 +121,9 @@ enum Command {
     /// Write what stored events are about once more, as this build reads them
     #[command(after_help = replay::HELP)]
     Replay(replay::Options),
+    /// Bring in objects of Stripe's that are in no event any more, list by list
+    #[command(after_help = backfill::HELP)]
+    Backfill(backfill::Options),
     /// Mark everything, so that workers reckon all effects anew
     #[command(after_help = reckon::HELP)]
     Reckon(reckon::Options),
@@ -164,6 +168,7 @@ fn main() -> ExitCode {
         Command::Workers(options) => workers::main(&options),
         Command::ScaleHint(options) => scale_hint::main(&options),
         Command::Reconcile(options) => reconcile::main(&options),
+        Command::Backfill(options) => backfill::main(&options),
         Command::Reckon(options) => reckon::main(&options),
         Command::Replay(options) => replay::main(&options),
         Command::Idle(options) => idle::main(&options),

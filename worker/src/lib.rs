@@ -10,6 +10,7 @@ mod attempt;
 pub mod attendance;
 mod auditor;
 mod backend;
+pub mod backfill;
 pub mod breaker;
 pub mod chunk;
 pub mod claims;

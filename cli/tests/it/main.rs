@@ -5,6 +5,7 @@
 
 mod api;
 mod asked;
+mod backfill;
 mod bench;
 mod bought;
 mod canary;

@@ -6,6 +6,12 @@ use crate::Kind;
 /// Members that change at Stripe without an event: an address is a new one whenever somebody asks.
 const UNTOLD: [&str; 1] = ["hosted_invoice_url"];
 
+/// Whether an event tells when this member changes.
+#[must_use]
+pub fn is_told(member: &str) -> bool {
+    !UNTOLD.contains(&member)
+}
+
 /// Which objects are gone through, and how much of a sample is about them: those first that people live on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Walk {
@@ -80,7 +86,7 @@ impl Look {
     #[must_use]
     pub fn told(&self) -> Vec<&str> {
         let names = self.members.iter().map(String::as_str);
-        names.filter(|name| !UNTOLD.contains(name)).collect()
+        names.filter(|name| is_told(name)).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 //! decided, commit. Every statement handles a whole batch, so the cost per event falls as load rises.
 
 pub mod api;
+pub mod backfills;
 mod catalog;
 pub mod check;
 pub mod coverage;

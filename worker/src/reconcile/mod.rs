@@ -115,6 +115,11 @@ impl Comparer {
         Ok(found)
     }
 
+    /// Who asks: with the budget's lowest priority.
+    pub(crate) fn stripe(&self) -> &Budgeted {
+        &self.stripe
+    }
+
     /// Whether no more than so many entries wait in the queue: live traffic goes first.
     ///
     /// # Errors
