@@ -56,6 +56,8 @@ ALTER TABLE object_walks ENABLE ROW LEVEL SECURITY;
 CREATE POLICY api ON object_walks FOR SELECT TO tollgate_api USING (actor_role(account) = 'admin');
 CREATE POLICY others ON object_walks USING ((SELECT NOT pg_has_role(current_user, 'tollgate_api', 'USAGE')));
 GRANT SELECT ON object_walks TO tollgate_api;
+ALTER TABLE object_suspects ENABLE ROW LEVEL SECURITY;
+CREATE POLICY others ON object_suspects USING ((SELECT NOT pg_has_role(current_user, 'tollgate_api', 'USAGE')));
 ALTER TABLE object_differences ENABLE ROW LEVEL SECURITY;
 CREATE POLICY api ON object_differences FOR SELECT TO tollgate_api USING (actor_role(account) = 'admin');
 CREATE POLICY others ON object_differences USING ((SELECT NOT pg_has_role(current_user, 'tollgate_api', 'USAGE')));
