@@ -197,12 +197,10 @@ impl Source {
             if !fetched.is_full(count) || !waiting.is_idle_for(open) {
                 break;
             }
-            let (next, handed_over) =
-                tokio::join!(consumer.read_new(reader, open, count, Duration::ZERO), async {
-                    // The connection's own task has to send the question before this thread is busy.
-                    tokio::task::yield_now().await;
-                    self.hand_over_fetched(fetched, waiting).await
-                });
+            let (next, handed_over) = tokio::join!(
+                consumer.read_new(reader, open, count, Duration::ZERO),
+                self.hand_over_fetched(fetched, waiting),
+            );
             handed_over?;
             fetched = next?;
             count = self.count_of_each(open);
