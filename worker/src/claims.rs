@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use shared::admin::Readiness;
 use shared::queue::fleet::ATTEND_SOON;
 use shared::queue::{
-    CHUNK_ENTRIES_MAX, Claimed, Consumer, Fetched, Leases, QueueError, RENEW_EVERY, Reader, TAKE_OVER_EVERY,
+    CHUNK_ENTRIES_MAX, Claimed, Consumer, Leases, QueueError, RENEW_EVERY, Reader, TAKE_OVER_EVERY,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +26,6 @@ const BLOCK_SOON: Duration = ATTEND_SOON;
 const TAKE_OVER_SOON: Duration = Duration::from_millis(500);
 /// Most entries one read may bring, when all shards suddenly have some.
 const READ_ENTRIES_MAX: usize = 4 * CHUNK_ENTRIES_MAX;
-/// Most reads that follow a full one without a look at anything else (leases, shards, a stop), while slots are idle.
-const READS_AHEAD_MAX: usize = 8;
 /// Longest pause between attempts while Redis is away.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How often consumers that died long ago are forgotten.
@@ -46,7 +44,7 @@ pub async fn fetch(
     waiting: Waiting,
     stop: CancellationToken,
 ) {
-    let mut source = Source::new(consumer, leases);
+    let mut source = Source::new(consumer, leases.clone());
     let mut waits = pauses(PAUSE_MAX);
     loop {
         tokio::select! {
@@ -59,10 +57,16 @@ pub async fn fetch(
             tokio::select! { () = stop.cancelled() => break, () = shards.changed() => continue }
         }
         // Not cancelled by `stop`: a read that is cut off may have claimed entries nobody would see.
-        match source.next(&turn, &waiting).await {
-            Ok(()) => {
+        match source.next(&turn, |shard| waiting.is_full_of(shard)).await {
+            Ok(chunk) => {
                 waits = pauses(PAUSE_MAX);
                 readiness.set(REDIS, None);
+                if !chunk.is_empty() {
+                    #[cfg(feature = "planted-bugs")]
+                    assert!(!shared::planted::is_planted("fetch-panics"), "planted");
+                    leases.hold(chunk.iter().map(|claimed| &claimed.id));
+                    waiting.put(chunk);
+                }
             }
             Err(error) => {
                 report::waiting(&readiness, REDIS, &error.to_string());
@@ -142,8 +146,8 @@ impl Source {
         }
     }
 
-    /// Lets `waiting` have the next chunks; none when nothing came within [`BLOCK`].
-    async fn next(&mut self, turn: &Turn, waiting: &Waiting) -> Result<(), QueueError> {
+    /// The next chunk; empty when nothing came within [`BLOCK`].
+    async fn next(&mut self, turn: &Turn, is_full: impl Fn(u16) -> bool) -> Result<Vec<Claimed>, QueueError> {
         if std::mem::take(&mut self.was_alone) {
             nothing_held(&self.leases).await;
         }
@@ -158,11 +162,9 @@ impl Source {
         self.look_at(turn);
         if let Some(chunk) = self.take_over(&turn.all).await? {
             self.reader = Some(reader);
-            self.hand_over(chunk, waiting);
-            return Ok(());
+            return Ok(chunk);
         }
-        let open = turn.open.iter().copied();
-        let open: Vec<u16> = open.filter(|it| !waiting.is_full_of(*it)).collect();
+        let open: Vec<u16> = turn.open.iter().copied().filter(|it| !is_full(*it)).collect();
         let is_soon = turn.is_moving || open.len() < turn.all.len();
         // Right after a take-over there may be more of it: look at new entries, but do not wait for them.
         let block = match (self.take_over_at <= Instant::now(), is_soon) {
@@ -173,61 +175,17 @@ impl Source {
         if open.is_empty() {
             self.reader = Some(reader);
             tokio::time::sleep(block).await;
-            return Ok(());
+            return Ok(Vec::new());
         }
-        self.read(&mut reader, &open, block, waiting).await?;
+        let count = count_of_each(self.count, self.spread, open.len());
+        let chunk = self.consumer.read_new(&mut reader, &open, count, block).await?;
         self.reader = Some(reader);
-        Ok(())
-    }
-
-    /// Reads new entries. While slots take them faster than they come, the next are read at the same time as what came is
-    /// taken apart: Redis and this process would otherwise wait for each other in turns.
-    async fn read(
-        &mut self,
-        reader: &mut Reader,
-        open: &[u16],
-        block: Duration,
-        waiting: &Waiting,
-    ) -> Result<(), QueueError> {
-        let consumer = self.consumer.clone();
-        let mut count = self.count_of_each(open);
-        let mut fetched = consumer.read_new(reader, open, count, block).await?;
-        for _ in 0..READS_AHEAD_MAX {
-            // What is ready no slot has taken yet: then they are behind, and nothing more has to be claimed for them.
-            if !fetched.is_full(count) || !waiting.is_idle_for(open) {
-                break;
-            }
-            let (next, handed_over) = tokio::join!(
-                consumer.read_new(reader, open, count, Duration::ZERO),
-                self.hand_over_fetched(fetched, waiting),
-            );
-            handed_over?;
-            fetched = next?;
-            count = self.count_of_each(open);
-        }
-        self.hand_over_fetched(fetched, waiting).await
-    }
-
-    async fn hand_over_fetched(&mut self, fetched: Fetched, waiting: &Waiting) -> Result<(), QueueError> {
-        let chunk = self.consumer.take_apart(fetched).await?;
         self.count = next_count(self.count, &chunk);
         if !chunk.is_empty() {
             let shards: BTreeSet<u16> = chunk.iter().map(|claimed| claimed.id.shard).collect();
             self.spread = shards.len();
-            self.hand_over(chunk, waiting);
         }
-        Ok(())
-    }
-
-    fn hand_over(&self, chunk: Vec<Claimed>, waiting: &Waiting) {
-        #[cfg(feature = "planted-bugs")]
-        assert!(!shared::planted::is_planted("fetch-panics"), "planted");
-        self.leases.hold(chunk.iter().map(|claimed| &claimed.id));
-        waiting.put(chunk);
-    }
-
-    fn count_of_each(&self, open: &[u16]) -> usize {
-        count_of_each(self.count, self.spread, open.len())
+        Ok(chunk)
     }
 
     /// What comes with a shard may have been handed back, or has run out: nobody has to wait for it.

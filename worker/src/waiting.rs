@@ -115,16 +115,9 @@ impl Waiting {
     /// Whether there is no room for more of a shard.
     #[must_use]
     pub fn is_full_of(&self, shard: u16) -> bool {
-        self.lock().is_full_of(shard)
-    }
-
-    /// Whether nothing is ready, because slots take entries faster than they come, and there is room for more of `shards`.
-    #[must_use]
-    pub fn is_idle_for(&self, shards: &[u16]) -> bool {
         let entries = self.lock();
-        entries.ready.is_empty()
-            && entries.has_room()
-            && !shards.iter().any(|shard| entries.is_full_of(*shard))
+        let behind = entries.behind_of.get(&shard);
+        behind.is_some_and(|count| *count >= BEHIND_ENTRIES_MAX)
     }
 
     /// Adds entries.
@@ -189,11 +182,6 @@ impl Entries {
             && self.ready_bytes < CHUNK_BYTES
             && behind < BEHIND_ALL_ENTRIES_MAX
             && self.behind_bytes < BEHIND_BYTES_MAX
-    }
-
-    fn is_full_of(&self, shard: u16) -> bool {
-        let behind = self.behind_of.get(&shard);
-        behind.is_some_and(|count| *count >= BEHIND_ENTRIES_MAX)
     }
 
     fn put(&mut self, entries: Vec<Claimed>) {

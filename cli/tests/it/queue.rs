@@ -15,9 +15,10 @@ const FIRST: [u16; 1] = [0];
 pub async fn claim(consumer: &Consumer, count: usize) -> Vec<Claimed> {
     consumer.ensure_groups(&FIRST).await.expect("a group");
     let mut reader = consumer.reader().await.expect("a connection");
-    let fetched = consumer.read_new(&mut reader, &FIRST, count, SOON).await;
-    let fetched = fetched.expect("entries");
-    consumer.take_apart(fetched).await.expect("entries")
+    consumer
+        .read_new(&mut reader, &FIRST, count, SOON)
+        .await
+        .expect("entries")
 }
 
 fn ids(claimed: &[Claimed]) -> Vec<StreamId> {

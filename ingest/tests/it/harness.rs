@@ -187,10 +187,9 @@ impl Ingest {
             let consumer = Consumer::new(&self.config.common.redis_url, prefix, "test".into())?;
             consumer.ensure_groups(&shards).await?;
             let mut reader = consumer.reader().await?;
-            let fetched = consumer
+            consumer
                 .read_new(&mut reader, &shards, ENTRIES_MAX, Duration::ZERO)
-                .await?;
-            consumer.take_apart(fetched).await
+                .await
         });
         let claimed = claimed.expect("Redis answers");
         claimed

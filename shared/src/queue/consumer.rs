@@ -77,18 +77,6 @@ pub struct Consumer {
 /// The connection that blocks in `XREADGROUP`. Thrown away on any error.
 pub struct Reader(MultiplexedConnection);
 
-/// Entries that were claimed, as they came from Redis, by shard.
-#[derive(Debug, Default)]
-pub struct Fetched(Vec<(u16, Vec<RawEntry>)>);
-
-impl Fetched {
-    /// Whether a shard had as many as it was asked for: it may have more.
-    #[must_use]
-    pub fn is_full(&self, count: usize) -> bool {
-        self.0.iter().any(|(_, entries)| entries.len() >= count)
-    }
-}
-
 impl Consumer {
     /// Prepares lazy connections; nothing is sent yet. `name` must be unique in the group. Needs a tokio
     /// runtime.
@@ -166,8 +154,7 @@ impl Consumer {
     }
 
     /// Claims up to `count` entries of each of `shards` that nobody has had yet, waiting up to `block` for the first
-    /// (not at all when zero). [`Consumer::take_apart`] comes next: apart from this, so that the next ones may be on
-    /// their way meanwhile.
+    /// (not at all when zero).
     ///
     /// # Errors
     /// [`QueueError`]; the reader must then be replaced. `is_no_group` asks for [`Consumer::ensure_groups`].
@@ -177,7 +164,7 @@ impl Consumer {
         shards: &[u16],
         count: usize,
         block: Duration,
-    ) -> Result<Fetched, QueueError> {
+    ) -> Result<Vec<Claimed>, QueueError> {
         let mut command = redis::cmd("XREADGROUP");
         command
             .arg("GROUP")
@@ -196,26 +183,13 @@ impl Consumer {
         command.arg(keys.iter().map(|keys| &*keys.events).collect::<Vec<_>>());
         command.arg(vec![">"; keys.len()]);
         let reply: Value = within(block + RESPONSE_TIMEOUT, command.query_async(&mut reader.0)).await?;
-        let mut streams = Vec::new();
+        let mut all = Vec::new();
         for (stream, entries) in reply::streams_read(reply)? {
             let Some(at) = keys.iter().position(|keys| keys.events.as_bytes() == stream) else {
                 return Err(unexpected("a stream that was asked for"));
             };
-            streams.push((shards[at], entries));
-        }
-        Ok(Fetched(streams))
-    }
-
-    /// Takes apart what was fetched.
-    ///
-    /// # Errors
-    /// [`QueueError`] when Redis answers something else than entries.
-    pub async fn take_apart(&self, fetched: Fetched) -> Result<Vec<Claimed>, QueueError> {
-        let mut all = Vec::new();
-        for (shard, entries) in fetched.0 {
-            let claimed = self.claimed(shard, entries, 1)?;
-            let keys = self.keys(shard);
-            all.append(&mut newer::leave(&mut self.control(), &keys, &self.name, claimed).await);
+            let claimed = self.claimed(shards[at], entries, 1)?;
+            all.append(&mut newer::leave(&mut self.control(), &keys[at], &self.name, claimed).await);
         }
         Ok(all)
     }

@@ -39,7 +39,7 @@ mod vitals;
 
 use std::time::Duration;
 
-pub use consumer::{Claimed, Consumer, Fetched, NOBODY, Reader, Settled};
+pub use consumer::{Claimed, Consumer, NOBODY, Reader, Settled};
 pub use deeds::{DEEDS_MAX, Log, QueueDeed};
 pub use depth::{Depth, Probe};
 pub use durability::{Durability, DurabilityReport, ParseDurabilityError};
