@@ -21,6 +21,7 @@ mod correct;
 mod customer;
 mod customers;
 mod dead;
+mod differences;
 mod event;
 mod events;
 mod fault;

@@ -1,4 +1,4 @@
-//! Whether everything of Stripe's list is here, account by account, and every event that was ever missing.
+//! Whether everything of Stripe's list is here, account by account, every event that was ever missing, and what differed.
 
 use axum::extract::State;
 use domain::silence::{EndpointState, Verdict};
@@ -14,7 +14,7 @@ use super::layout::{
     self, Freshness, PAGE_ROWS, Page, Tab, Tone, badge, event_link, more, nothing, seconds, span, table,
 };
 use super::worries::{advice, meaning, ms, of, verdict, worries};
-use super::{Asked, Ops};
+use super::{Asked, Ops, differences};
 use crate::caller::checked_id;
 use crate::problem::{Kind, Problem};
 use crate::routes::paging::{cursor, page as cut};
@@ -67,6 +67,7 @@ pub(super) async fn page(
     let mut tx = ops.looking(&visitor).await?;
     let coverages = tx.coverages().await?;
     let holes = tx.holes(filter, PAGE_ROWS + 1).await?;
+    let found = tx.differences(None, differences::ROWS).await?;
     let (holes, next) = cut(holes, PAGE_ROWS, |hole| (hole.found_at, &hole.event_id));
     let content = html! {
         div.live #accounts {
@@ -83,6 +84,7 @@ pub(super) async fn page(
             }
             (more(PAGE, &query.fields(), next.as_deref()))
         }
+        (differences::section(&found))
     };
     Ok(layout::page(
         &visitor,

@@ -89,6 +89,32 @@ async fn holes_are_found_by_account_state_type_and_id() {
     );
 }
 
+#[tokio::test]
+async fn objects_that_differed_are_shown_with_what_did() {
+    let rig = Rig::new().await;
+    let api = start(&rig).await;
+    let reader = Visitor::new(&api, "reader").await;
+    let page = reader.see("/ops/reconcile").await;
+    assert!(page.contains("None was found."), "{page}");
+    rig.execute(
+        "INSERT INTO object_differences (account, kind, object_id, is_gone, members, settled_at)
+         VALUES ('', 'subscription', 'sub_other', false, '{status,items}', now()), ('', 'invoice', 'in_away', true, '{}', NULL),
+                ('acct_9', 'charge', 'ch_theirs', false, '{status}', NULL)",
+    )
+    .await;
+    let page = reader.see("/ops/reconcile").await;
+    for words in [
+        "sub_other",
+        "status, items",
+        "as Stripe has it",
+        "in_away",
+        "gone at Stripe",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(!page.contains("ch_theirs"), "{page}");
+}
+
 /// The platform sees how its connected accounts are; an account sees itself.
 #[tokio::test]
 async fn staff_see_their_own_account_and_the_platforms_all() {
