@@ -8,13 +8,12 @@ use clap::ValueEnum;
 use domain::Kind;
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::config::{Common, Reader};
 use store::Store;
 use store::backfills::{Backfill, ListDone};
 use worker::backfill::{Backfiller, LISTS, MadeSpan, Page};
 use worker::reconcile::Comparer;
-use worker::reconcile::settings::ReconcileSettings;
 
+use crate::comparing::Settings;
 use crate::when::moment;
 use crate::{answer, fail, tool};
 
@@ -132,28 +131,6 @@ impl Options {
                 .as_ref()
                 .map_or_else(|| clock.unix_seconds(), |(_, at)| *at),
         }
-    }
-}
-
-struct Settings {
-    common: Common,
-    database_url: String,
-    stripe: Option<worker::reconcile::StripeSettings>,
-    reconcile: ReconcileSettings,
-}
-
-impl Settings {
-    fn read(reader: &mut Reader<'_>) -> Self {
-        let settings = Self {
-            common: Common::read(reader),
-            database_url: worker::config::database_url(reader),
-            stripe: worker::reconcile::read_stripe(reader),
-            reconcile: ReconcileSettings::read(reader),
-        };
-        if settings.stripe.is_none() {
-            reader.problem("STRIPE_API_KEY: required here");
-        }
-        settings
     }
 }
 

@@ -4,6 +4,7 @@ mod backfill;
 mod bench;
 mod catalog;
 mod chaos;
+mod comparing;
 mod completions;
 mod config;
 mod customer;

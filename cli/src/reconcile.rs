@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use domain::coverage::Counts;
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::config::{Common, Reader};
 use store::coverage::NewHole;
-use worker::reconcile::settings::ReconcileSettings;
 use worker::reconcile::{Comparer, KEPT_SECONDS, Listed, Mender, Pass, Span};
 
+use crate::comparing::Settings;
 use crate::idle::duration;
 use crate::when::{moment, shown_seconds};
 use crate::{answer, fail, tool};
@@ -58,28 +57,6 @@ pub(crate) struct Options {
     /// Answer with one JSON object
     #[arg(long)]
     json: bool,
-}
-
-struct Settings {
-    common: Common,
-    database_url: String,
-    stripe: Option<worker::reconcile::StripeSettings>,
-    reconcile: ReconcileSettings,
-}
-
-impl Settings {
-    fn read(reader: &mut Reader<'_>) -> Self {
-        let settings = Self {
-            common: Common::read(reader),
-            database_url: worker::config::database_url(reader),
-            stripe: worker::reconcile::read_stripe(reader),
-            reconcile: ReconcileSettings::read(reader),
-        };
-        if settings.stripe.is_none() {
-            reader.problem("STRIPE_API_KEY: required here");
-        }
-        settings
-    }
 }
 
 /// What came of it.
