@@ -26,6 +26,9 @@ const LEASE_SECONDS: i64 = 120;
 /// How often it is renewed.
 const KEEP_EVERY: Duration = Duration::from_secs(20);
 
+/// Longest a sample may take, with all its waiting for Stripe: what is cut off is done by whoever looks next.
+const SAMPLE_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// What the loop needs.
 #[derive(Clone)]
 pub(crate) struct Sampler {
@@ -45,7 +48,7 @@ impl Sampler {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             for account in &accounts {
-                if let Err(error) = self.turn(account, &lease).await {
+                if let Err(error) = store::within(SAMPLE_MAX, self.turn(account, &lease)).await {
                     report::not_now("objects are not compared with Stripe's", &error);
                 }
             }
