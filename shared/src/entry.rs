@@ -61,7 +61,7 @@ pub struct Entry {
 }
 
 /// What ingest knows about an event beside its body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Meta {
     /// The words of the event.
     #[serde(flatten)]
@@ -76,6 +76,33 @@ pub struct Meta {
     /// W3C trace context of the request, when it carried one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+}
+
+/// What is in `meta` beside the envelope.
+#[derive(Deserialize)]
+struct Stamp {
+    endpoint: String,
+    received_at_ms: i64,
+    #[serde(default)]
+    mismatch: Option<Mismatch>,
+    #[serde(default)]
+    traceparent: Option<String>,
+}
+
+impl Meta {
+    /// Reads it twice, which is quicker than once: flattening has serde keep every member aside until it knows whose
+    /// it is.
+    fn decode(json: &[u8]) -> serde_json::Result<Self> {
+        let envelope = serde_json::from_slice(json)?;
+        let stamp: Stamp = serde_json::from_slice(json)?;
+        Ok(Self {
+            envelope,
+            endpoint: stamp.endpoint,
+            received_at_ms: stamp.received_at_ms,
+            mismatch: stamp.mismatch,
+            traceparent: stamp.traceparent,
+        })
+    }
 }
 
 /// Why a stream entry is not one of ours.
@@ -122,7 +149,7 @@ impl Entry {
         known(&version)?;
         let meta = field(FIELD_META).ok_or(MalformedEntry::MissingField(FIELD_META))?;
         let body = field(FIELD_BODY).ok_or(MalformedEntry::MissingField(FIELD_BODY))?;
-        let meta = serde_json::from_slice(&meta)
+        let meta = Meta::decode(&meta)
             .map_err(|error| MalformedEntry::BadMeta(without_values(&error.to_string())))?;
         Ok(Self { meta, body })
     }
