@@ -137,16 +137,16 @@ fn ignored(entry: &Entry) -> Option<Ignored> {
 }
 
 fn snapshot(entry: &Entry, handler: &Handler) -> Result<(Snapshot, Vec<ReadError>), Failure> {
-    let object = parse(raw(&entry.body)?.object)?;
-    snapshot_of(&entry.meta.envelope, handler, &object)
+    snapshot_of(&entry.meta.envelope, handler, raw(&entry.body)?.object)
 }
 
 fn snapshot_of(
     envelope: &Envelope,
     handler: &Handler,
-    object: &Value,
+    object: &str,
 ) -> Result<(Snapshot, Vec<ReadError>), Failure> {
-    let view = View::new(object, handler.needed)?;
+    let object: serde_json_borrow::Value<'_> = parse(object)?;
+    let view = View::new(&object, handler.needed)?;
     let id = view.id(handler.id)?.filter(|id| !id.is_empty());
     let missing = || Failure::unreadable(&format!("{}: expected an id, found nothing", handler.id));
     let account = envelope.account.clone().unwrap_or_default();
@@ -194,16 +194,14 @@ pub fn full_event(body: &str) -> Option<FullEvent> {
     let envelope = Envelope::parse(body.as_bytes()).ok()?;
     let handler = handlers::find(&envelope.event_type, envelope.object_type.as_deref())?;
     let raw = raw(body.as_bytes()).ok()?;
-    let object = parse(raw.object).ok()?;
-    let previous = raw
-        .previous
-        .and_then(|previous| parse(previous).ok())
-        .unwrap_or_default();
-    let (snapshot, _) = snapshot_of(&envelope, handler, &object).ok()?;
+    let (snapshot, _) = snapshot_of(&envelope, handler, raw.object).ok()?;
     Some(FullEvent {
         snapshot,
-        object,
-        previous,
+        object: parse(raw.object).ok()?,
+        previous: raw
+            .previous
+            .and_then(|previous| parse(previous).ok())
+            .unwrap_or_default(),
         is_creation: envelope.event_type.ends_with(".created"),
     })
 }
@@ -234,7 +232,8 @@ fn raw(body: &[u8]) -> Result<Raw<'_>, Failure> {
     })
 }
 
-fn parse(text: &str) -> Result<Value, Failure> {
+/// What is only looked at borrows from the text; what is kept owns its parts.
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|e| Failure::unreadable(&e.to_string()))
 }
 

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json_borrow::{ObjectAsVec, Value};
 
 /// Latest point in time accepted, unix seconds.
 const TIME_MAX: i64 = shared::envelope::CREATED_MAX;
@@ -25,7 +25,7 @@ pub struct ReadError {
 /// A JSON object, or the absence of one.
 #[derive(Debug, Clone)]
 pub struct View<'a> {
-    members: Option<&'a Map<String, Value>>,
+    members: Option<&'a ObjectAsVec<'a>>,
     path: String,
     reading: Rc<Reading>,
 }
@@ -74,7 +74,7 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// [`ReadError`] when it is something else.
-    pub fn new(value: &'a Value, needed: &'static [&'static str]) -> Read<Self> {
+    pub fn new(value: &'a Value<'a>, needed: &'static [&'static str]) -> Read<Self> {
         let reading = Reading {
             needed,
             drift: RefCell::default(),
@@ -88,7 +88,7 @@ impl<'a> View<'a> {
         self.reading.drift.borrow().clone()
     }
 
-    fn at(value: &'a Value, path: String, reading: &Rc<Reading>) -> Read<Self> {
+    fn at(value: &'a Value<'a>, path: String, reading: &Rc<Reading>) -> Read<Self> {
         match value {
             Value::Object(members) => Ok(Self {
                 members: Some(members),
@@ -112,13 +112,19 @@ impl<'a> View<'a> {
     }
 
     /// The member `name`, unless absent or null.
-    fn get(&self, name: &str) -> Option<&'a Value> {
-        self.members?.get(name).filter(|value| !value.is_null())
+    fn get(&self, name: &str) -> Option<&'a Value<'a>> {
+        self.member(name).filter(|value| !value.is_null())
+    }
+
+    /// The member `name`. Of several the last one counts, as in every reader of JSON that keeps one.
+    fn member(&self, name: &str) -> Option<&'a Value<'a>> {
+        let members = self.members?.as_vec().iter();
+        members.rev().find(|(it, _)| *it == name).map(|(_, value)| value)
     }
 
     /// Whether the member `name` is there, even if null.
     pub fn has(&self, name: &str) -> bool {
-        self.members.is_some_and(|members| members.contains_key(name))
+        self.member(name).is_some()
     }
 
     fn error<T>(&self, name: &str, expected: &'static str, found: &'static str) -> Read<Option<T>> {
@@ -144,8 +150,8 @@ impl<'a> View<'a> {
     pub fn text(&self, name: &str) -> Read<Option<String>> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) if !text.contains('\0') => Ok(Some(text.clone())),
-            Some(Value::String(_)) => self.error(name, "a text without NUL", "a text with one"),
+            Some(Value::Str(text)) if !text.contains('\0') => Ok(Some(text.clone().into_owned())),
+            Some(Value::Str(_)) => self.error(name, "a text without NUL", "a text with one"),
             Some(other) => self.error(name, "a text", type_of(other)),
         }
     }
@@ -281,24 +287,24 @@ impl<'a> View<'a> {
             return Ok("{}".to_owned());
         };
         let storable = |text: &str| text.replace('\0', "\u{fffd}");
-        let cleaned: Map<String, Value> = members
+        let cleaned: serde_json::Map<_, _> = members
             .iter()
             .map(|(name, value)| match value {
-                Value::String(text) => (storable(name), Value::String(storable(text))),
+                Value::Str(text) => (storable(name), storable(text).into()),
                 // Stripe's metadata is text; anything else is kept as it is written.
-                other => (storable(name), Value::String(storable(&other.to_string()))),
+                other => (storable(name), storable(&other.to_string()).into()),
             })
             .collect();
-        Ok(Value::Object(cleaned).to_string())
+        Ok(serde_json::Value::Object(cleaned).to_string())
     }
 }
 
-fn type_of(value: &Value) -> &'static str {
+fn type_of(value: &Value<'_>) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::Str(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
@@ -319,6 +325,7 @@ mod tests {
             "status": "paid", "balance": 1e300, "name": ["x"], "paid": "yes", "seen_at": -5,
             "items": {"data": [7, {"price": {"id": "p"}, "note": {}}]}, "lines": 3,
         });
+        let value = Value::from(&value);
         let view = View::new(&value, &["status", "items.data.price."]).expect("an object");
         assert_eq!(view.text("status"), Ok(Some("paid".into())));
         assert_eq!(view.integer("balance"), Ok(None));
@@ -346,6 +353,7 @@ mod tests {
     #[test]
     fn what_a_rule_needs_is_never_guessed() {
         let value = json!({"status": 3, "customer": {"id": 4}, "items": {"data": [{"price": true}]}});
+        let value = Value::from(&value);
         let view = View::new(&value, &["status", "customer.", "items.data.price."]).expect("an object");
         assert!(view.text("status").is_err());
         assert!(view.id("customer").is_err());
@@ -356,11 +364,12 @@ mod tests {
     #[test]
     fn metadata_is_kept_as_texts_that_can_be_stored() {
         let value = json!({"metadata": {"note": "a\0b", "credits": 5, "plain": "x"}});
+        let value = Value::from(&value);
         let view = View::new(&value, &["metadata."]).expect("an object");
         let expected = json!({"note": "a\u{fffd}b", "credits": "5", "plain": "x"});
         assert_eq!(
             view.metadata()
-                .map(|text| serde_json::from_str::<Value>(&text).ok()),
+                .map(|text| serde_json::from_str::<serde_json::Value>(&text).ok()),
             Ok(Some(expected))
         );
     }
@@ -368,6 +377,7 @@ mod tests {
     #[test]
     fn absent_and_null_read_alike() {
         let value = json!({"a": null});
+        let value = Value::from(&value);
         let view = View::new(&value, ALL).expect("an object");
         for name in ["a", "b"] {
             assert_eq!(view.text(name), Ok(None));
@@ -386,8 +396,19 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_several_members_counts() {
+        let text = r#"{"a": "first", "a": null, "b": "\u0061\"", "\u0062": "last"}"#;
+        let value: Value<'_> = serde_json::from_str(text).expect("JSON");
+        let view = View::new(&value, ALL).expect("an object");
+        assert_eq!(view.text("a"), Ok(None));
+        assert!(view.has("a"));
+        assert_eq!(view.text("b"), Ok(Some("last".into())), "however it is written");
+    }
+
+    #[test]
     fn references_may_be_expanded() {
         let value = json!({"a": "cus_1", "b": {"id": "cus_2", "object": "customer"}, "c": 3});
+        let value = Value::from(&value);
         let view = View::new(&value, ALL).expect("an object");
         assert_eq!(view.id("a"), Ok(Some("cus_1".into())));
         assert_eq!(view.id("b"), Ok(Some("cus_2".into())));
@@ -397,6 +418,7 @@ mod tests {
     #[test]
     fn errors_name_the_place_and_the_type_but_not_the_value() {
         let value = json!({"items": {"data": [{"quantity": "secret"}]}, "n": 1.5, "big": 12_345_678_901_234_567_890_u64, "t": -1, "z": "a\0"});
+        let value = Value::from(&value);
         let view = View::new(&value, ALL).expect("an object");
         let item = view.list("items").expect("a list").remove(0);
         let error = item

@@ -161,7 +161,8 @@ mod tests {
     use super::*;
 
     fn invoice(value: &Value) -> Invoice {
-        match read(&View::new(value, HANDLER.needed).expect("an object")).expect("readable") {
+        let value = value.into();
+        match read(&View::new(&value, HANDLER.needed).expect("an object")).expect("readable") {
             Object::Invoice(invoice) => *invoice,
             other => panic!("{other:?}"),
         }

@@ -89,7 +89,8 @@ mod tests {
     use super::*;
 
     fn subscription(value: &Value) -> Subscription {
-        match read(&View::new(value, HANDLER.needed).expect("an object")).expect("readable") {
+        let value = value.into();
+        match read(&View::new(&value, HANDLER.needed).expect("an object")).expect("readable") {
             Object::Subscription(subscription) => *subscription,
             other => panic!("{other:?}"),
         }

@@ -51,7 +51,8 @@ mod tests {
     use super::*;
 
     fn read(value: &Value) -> Option<PriceTerms> {
-        terms(&View::new(value, &[]).expect("an object"))
+        let value = value.into();
+        terms(&View::new(&value, &[]).expect("an object"))
     }
 
     #[test]
