@@ -7,6 +7,14 @@ use serde::Serialize;
 use super::Outcome;
 use super::resp::Raw;
 
+/// What there is, in MiB; 0 when the kernel does not say.
+pub(super) fn memory_mib() -> u64 {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib: Option<u64> =
+        value_of(&meminfo, "MemTotal").and_then(|text| text.trim_end_matches("kB").trim().parse().ok());
+    kib.unwrap_or(0) / 1024
+}
+
 /// The header.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Machine {
@@ -26,14 +34,10 @@ impl Machine {
     /// `load_before` has to be asked for first of all.
     pub(super) fn look(load_before: f64, redis: &mut Raw, postgres: String) -> Outcome<Self> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-        let kib: u64 = value_of(&meminfo, "MemTotal")
-            .and_then(|text| text.trim_end_matches("kB").trim().parse().ok())
-            .unwrap_or(0);
         Ok(Self {
             cpu: value_of(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            memory_gib: kib / 1024 / 1024,
+            memory_gib: memory_mib() / 1024,
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
                 .unwrap_or_default()
                 .trim()

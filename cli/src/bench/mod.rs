@@ -165,7 +165,8 @@ fn serve(work: Work, address: SocketAddr, env: &Env) -> Outcome<()> {
 }
 
 fn run(options: &Options, load_before: f64) -> Outcome<()> {
-    let stack = Stack::start(Rig::options().on_progress(|step| eprintln!("tollgate: {step}")))?;
+    let stack = Rig::options(rig::postgres_settings(options.growth.is_some()));
+    let stack = Stack::start(stack.on_progress(|step| eprintln!("tollgate: {step}")))?;
     let rig = Rig::start(stack)?;
     let machine = look(&rig, load_before)?;
     let mut scale = if options.quick {
@@ -264,7 +265,7 @@ fn settings(options: &Options, bench: &Bench<'_>) -> Value {
     json!({
         "quick": options.quick, "runs": bench.scale.runs, "seed": options.seed,
         "connections": generator::CONNECTIONS, "raw_window": stream::WINDOW,
-        "redis": rig::REDIS_SETTINGS.join(" "), "postgres": rig::POSTGRES_SETTINGS,
+        "redis": rig::REDIS_SETTINGS.join(" "), "postgres": rig::postgres_settings(options.growth.is_some()),
     })
 }
 
@@ -276,7 +277,7 @@ fn in_words(options: &Options, machine: &Machine, bench: &Bench<'_>) -> String {
         options.seed,
         generator::CONNECTIONS,
         rig::REDIS_SETTINGS.join(" "),
-        rig::POSTGRES_SETTINGS.join(" ")
+        rig::postgres_settings(options.growth.is_some()).join(" ")
     );
     let warnings: String = bench
         .report

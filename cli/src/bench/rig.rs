@@ -8,10 +8,10 @@ use stack::{PostgresOptions, RedisOptions, Stack};
 use store::{Store, yardstick};
 use tokio::runtime::Runtime;
 
-use super::Outcome;
 use super::cpu::Watched;
 use super::resp::Raw;
 use super::stream::set_level;
+use super::{Outcome, machine};
 
 /// What all databases are copied from.
 const TEMPLATE: &str = "bench_template";
@@ -21,14 +21,27 @@ pub(super) const PREFIX: &str = "bench";
 const CONNECTIONS_MAX: u32 = 6;
 /// Longest Redis may take to begin a new append-only file.
 const REWRITE_LIMIT: Duration = Duration::from_secs(60);
-/// Settings that differ from what `tollgate dev` has. The first two keep a round from paying for the one before, the
-/// third makes room as any real installation would, the fourth is how commits get a time.
+/// Keeps a round from paying for the one before.
 pub(super) const REDIS_SETTINGS: [&str; 2] = ["--auto-aof-rewrite-percentage", "0"];
-pub(super) const POSTGRES_SETTINGS: [&str; 3] = [
-    "max_wal_size=8GB",
-    "shared_buffers=512MB",
-    "track_commit_timestamp=on",
-];
+/// Postgres's shared buffers unless tables grow: more than all of them take.
+const BUFFERS_MIB: u64 = 512;
+
+/// Settings of Postgres that differ from what `tollgate dev` has. The first keeps a round from paying for the one before,
+/// the second is how commits get a time. Where tables grow beyond all measure, shared buffers are what Postgres's
+/// documentation advises, a quarter of the memory.
+pub(super) fn postgres_settings(do_tables_grow: bool) -> Vec<String> {
+    let quarter = machine::memory_mib() / 4;
+    let buffers = if do_tables_grow {
+        quarter.max(BUFFERS_MIB)
+    } else {
+        BUFFERS_MIB
+    };
+    vec![
+        "max_wal_size=8GB".to_owned(),
+        "track_commit_timestamp=on".to_owned(),
+        format!("shared_buffers={buffers}MB"),
+    ]
+}
 
 /// When Redis syncs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,14 +98,14 @@ impl Rig {
     }
 
     /// What to start.
-    pub(super) fn options() -> stack::Options {
+    pub(super) fn options(postgres_settings: Vec<String>) -> stack::Options {
         stack::Options {
             redis: Some(RedisOptions {
                 extra_args: REDIS_SETTINGS.map(str::to_owned).to_vec(),
                 ..RedisOptions::default()
             }),
             postgres: Some(PostgresOptions {
-                settings: POSTGRES_SETTINGS.map(str::to_owned).to_vec(),
+                settings: postgres_settings,
                 ..PostgresOptions::default()
             }),
             ..stack::Options::durable()
