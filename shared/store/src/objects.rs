@@ -50,8 +50,9 @@ pub(crate) async fn lock(connection: &mut PgConnection, keys: &[ObjectKey]) -> R
 pub(crate) async fn stand(connection: &mut PgConnection, changes: &[Snapshot]) -> Result<(), StoreError> {
     let done = sqlx::query(
         "WITH now_standing AS MATERIALIZED (
-             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::boolean[], $7::boolean[])
-                  AS rows (account, kind, id, created, event_id, terminal, has_effects)),
+             SELECT unnest($1::text[]) AS account, unnest($2::text[]) AS kind, unnest($3::text[]) AS id,
+                    unnest($4::bigint[]) AS created, unnest($5::text[]) AS event_id, unnest($6::boolean[]) AS terminal,
+                    unnest($7::boolean[]) AS has_effects),
          marked AS (
              INSERT INTO marks (account, kind, object_id)
              SELECT account, kind, id FROM now_standing WHERE has_effects)

@@ -7,7 +7,7 @@
 /// A column, as [`insert_from_arrays`] needs it.
 pub(crate) type Column = (&'static str, &'static str);
 
-/// `INSERT INTO table (..) SELECT .. FROM unnest(..)`, without a conflict clause. Types are Postgres's,
+/// `INSERT INTO table (..) SELECT ..` from arrays, without a conflict clause. Types are Postgres's,
 /// but `timestamptz` travels as unix seconds and `jsonb` as text.
 pub(crate) fn insert_from_arrays(table: &str, columns: &[Column]) -> String {
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
@@ -18,20 +18,21 @@ pub(crate) fn insert_from_arrays(table: &str, columns: &[Column]) -> String {
     )
 }
 
-/// `SELECT .. FROM unnest(..)`: the rows that the arrays are.
+/// The rows that the arrays are, which must be of one length.
+///
+/// `unnest` stands in a list of columns, where Postgres takes an element of each array for each row. In `FROM` it would
+/// first write every array into a store of its own.
 pub(crate) fn rows_from_arrays(columns: &[Column]) -> String {
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
     let parameters: Vec<String> = columns
         .iter()
         .enumerate()
-        .map(|(i, (_, kind))| format!("${}::{}[]", i + 1, wire_type(kind)))
+        .map(|(i, (name, kind))| format!("unnest(${}::{}[]) AS {name}", i + 1, wire_type(kind)))
         .collect();
     let values: Vec<String> = columns.iter().map(|(name, kind)| from_wire(name, kind)).collect();
     format!(
-        "SELECT {} FROM unnest({}) AS rows ({})",
+        "SELECT {} FROM (SELECT {}) AS rows",
         values.join(", "),
         parameters.join(", "),
-        names.join(", ")
     )
 }
 
@@ -133,7 +134,8 @@ mod tests {
             upsert_from_arrays("things", "account, id", &columns),
             "INSERT INTO things (account, id, created, metadata) \
              SELECT account, id, to_timestamp(created), metadata::jsonb \
-             FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) AS rows (account, id, created, metadata) \
+             FROM (SELECT unnest($1::text[]) AS account, unnest($2::text[]) AS id, \
+             unnest($3::bigint[]) AS created, unnest($4::text[]) AS metadata) AS rows \
              ON CONFLICT (account, id) DO UPDATE SET created = EXCLUDED.created, metadata = EXCLUDED.metadata"
         );
     }
