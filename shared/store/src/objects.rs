@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use domain::{Known, ObjectKey, Snapshot, Version};
-use sqlx::{PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::StoreError;
 use crate::lock::Lock;
-use crate::upsert::column;
+use crate::upsert::{column, rows_from_arrays};
 
 static LOCK: LazyLock<Lock> = LazyLock::new(|| {
     let version = ["extract(epoch FROM created)::bigint", "event_id", "terminal"];
@@ -46,32 +46,43 @@ pub(crate) async fn lock(connection: &mut PgConnection, keys: &[ObjectKey]) -> R
     Ok(state)
 }
 
-/// Notes which snapshots stand now, and marks those that effects follow from. The rows are locked already.
-pub(crate) async fn stand(connection: &mut PgConnection, changes: &[Snapshot]) -> Result<(), StoreError> {
-    let done = sqlx::query(
-        "WITH now_standing AS MATERIALIZED (
-             SELECT unnest($1::text[]) AS account, unnest($2::text[]) AS kind, unnest($3::text[]) AS id,
-                    unnest($4::bigint[]) AS created, unnest($5::text[]) AS event_id, unnest($6::boolean[]) AS terminal,
-                    unnest($7::boolean[]) AS has_effects),
+static STAND: LazyLock<String> = LazyLock::new(|| {
+    let now_standing = rows_from_arrays(&[
+        ("account", "text"),
+        ("kind", "text"),
+        ("id", "text"),
+        ("created", "timestamptz"),
+        ("event_id", "text"),
+        ("terminal", "boolean"),
+        ("has_effects", "boolean"),
+    ]);
+    // A time is an expression there, which has no name.
+    format!(
+        "WITH now_standing (account, kind, id, created, event_id, terminal, has_effects) AS MATERIALIZED (
+             {now_standing}),
          marked AS (
              INSERT INTO marks (account, kind, object_id)
              SELECT account, kind, id FROM now_standing WHERE has_effects)
          UPDATE objects
-         SET created = to_timestamp(now_standing.created), event_id = now_standing.event_id,
-             terminal = now_standing.terminal
+         SET created = now_standing.created, event_id = now_standing.event_id, terminal = now_standing.terminal
          FROM now_standing
          WHERE (objects.account, objects.kind, objects.id)
-             = (now_standing.account, now_standing.kind, now_standing.id)",
+             = (now_standing.account, now_standing.kind, now_standing.id)"
     )
-    .bind(column!(changes, change => change.key.account.as_str()))
-    .bind(column!(changes, change => change.key.kind.as_str()))
-    .bind(column!(changes, change => change.key.id.as_str()))
-    .bind(column!(changes, change => change.version.created))
-    .bind(column!(changes, change => change.version.event_id.as_str()))
-    .bind(column!(changes, change => change.version.terminal))
-    .bind(column!(changes, change => change.key.kind.has_effects()))
-    .execute(connection)
-    .await?;
+});
+
+/// Notes which snapshots stand now, and marks those that effects follow from. The rows are locked already.
+pub(crate) async fn stand(connection: &mut PgConnection, changes: &[Snapshot]) -> Result<(), StoreError> {
+    let done = sqlx::query(AssertSqlSafe(STAND.as_str()))
+        .bind(column!(changes, change => change.key.account.as_str()))
+        .bind(column!(changes, change => change.key.kind.as_str()))
+        .bind(column!(changes, change => change.key.id.as_str()))
+        .bind(column!(changes, change => change.version.created))
+        .bind(column!(changes, change => change.version.event_id.as_str()))
+        .bind(column!(changes, change => change.version.terminal))
+        .bind(column!(changes, change => change.key.kind.has_effects()))
+        .execute(connection)
+        .await?;
     let (expected, changed) = (
         u64::try_from(changes.len()).unwrap_or(u64::MAX),
         done.rows_affected(),
