@@ -122,6 +122,8 @@ struct Bench<'a> {
     /// Texts of which a figure's name must contain one, unless there are none.
     matching: Vec<String>,
     report: Report,
+    /// What Postgres was started with.
+    postgres_settings: Vec<String>,
     /// The curve of [`growth`].
     curve: Vec<growth::Point>,
 }
@@ -165,7 +167,8 @@ fn serve(work: Work, address: SocketAddr, env: &Env) -> Outcome<()> {
 }
 
 fn run(options: &Options, load_before: f64) -> Outcome<()> {
-    let stack = Rig::options(rig::postgres_settings(options.growth.is_some()));
+    let postgres_settings = rig::postgres_settings(options.growth.is_some());
+    let stack = Rig::options(postgres_settings.clone());
     let stack = Stack::start(stack.on_progress(|step| eprintln!("tollgate: {step}")))?;
     let rig = Rig::start(stack)?;
     let machine = look(&rig, load_before)?;
@@ -182,6 +185,7 @@ fn run(options: &Options, load_before: f64) -> Outcome<()> {
         seed: options.seed,
         matching: options.matching.clone(),
         report: Report::default(),
+        postgres_settings,
         curve: Vec::new(),
     };
     for warning in machine.warnings() {
@@ -265,7 +269,7 @@ fn settings(options: &Options, bench: &Bench<'_>) -> Value {
     json!({
         "quick": options.quick, "runs": bench.scale.runs, "seed": options.seed,
         "connections": generator::CONNECTIONS, "raw_window": stream::WINDOW,
-        "redis": rig::REDIS_SETTINGS.join(" "), "postgres": rig::postgres_settings(options.growth.is_some()),
+        "redis": rig::REDIS_SETTINGS.join(" "), "postgres": bench.postgres_settings,
     })
 }
 
@@ -277,7 +281,7 @@ fn in_words(options: &Options, machine: &Machine, bench: &Bench<'_>) -> String {
         options.seed,
         generator::CONNECTIONS,
         rig::REDIS_SETTINGS.join(" "),
-        rig::postgres_settings(options.growth.is_some()).join(" ")
+        bench.postgres_settings.join(" ")
     );
     let warnings: String = bench
         .report
